@@ -1,0 +1,133 @@
+/**
+ * The codec port and its JSON implementation. A frame is decoded once at the edge and an
+ * event is encoded once for all who receive it. Decoding never throws: a fault is a value.
+ */
+import type { z } from "zod";
+import type { LogEntry } from "./content.ts";
+import type { ErrorCode } from "./errors.ts";
+import { ClientFrame, type EventFrame, type Ref, type ServerFrame } from "./frames.ts";
+import { MessageId } from "./ids.ts";
+import { LIMITS } from "./limits.ts";
+
+/** Why a frame could not be decoded; `ref` and `id` are given where they could be read. */
+export interface FrameFault {
+  readonly code: ErrorCode;
+  readonly ref?: Ref;
+  readonly id?: MessageId;
+  readonly details?: Readonly<Record<string, unknown>>;
+}
+
+/** How frames become bytes and back. */
+export interface Codec {
+  readonly name: string;
+  /** Reads one frame; `fault` says what is wrong with it. */
+  decode(text: string): { readonly frame: ClientFrame } | { readonly fault: FrameFault };
+  /** Writes one frame of the server. */
+  encode(frame: ServerFrame): string;
+  /** Writes one entry of the log as an event frame; the result may be sent to any number of sockets. */
+  encodeEvent(entry: LogEntry): string;
+}
+
+/** JSON in text messages, the codec that every client speaks. */
+export const jsonCodec: Codec = {
+  name: "json",
+  decode: decodeJson,
+  encode: (frame) => JSON.stringify(frame),
+  encodeEvent: (entry) => JSON.stringify(toEventFrame(entry)),
+};
+
+/** The wire form of a log entry, for the socket and for HTTP pages alike. */
+export function toEventFrame(entry: LogEntry): EventFrame {
+  return {
+    type: entry.kind,
+    conversation_id: entry.conversationId,
+    seq: entry.seq,
+    id: entry.id,
+    sender_id: entry.senderId,
+    created_at: new Date(entry.createdAt).toISOString(),
+    ...(entry.expiresAt === null ? {} : { expires_at: new Date(entry.expiresAt).toISOString() }),
+    ...entry.content,
+  } as EventFrame;
+}
+
+const KNOWN_TYPES: ReadonlySet<string> = new Set([
+  ...["message", "message_ack", "message_read", "typing_start", "typing_stop"],
+  ...["ping", "resume", "authenticate"],
+]);
+
+function decodeJson(text: string): ReturnType<Codec["decode"]> {
+  const value = parseJson(text);
+  if (value === undefined || value === null || typeof value !== "object" || Array.isArray(value)) {
+    return { fault: { code: "bad_json" } };
+  }
+  const parsed = ClientFrame.safeParse(value);
+  if (parsed.success) return { frame: parsed.data };
+  return { fault: frameFault(value as Record<string, unknown>, parsed.error) };
+}
+
+function frameFault(value: Record<string, unknown>, error: z.ZodError): FrameFault {
+  const ref = typeof value.ref === "number" || (typeof value.ref === "string" && value.ref.length <= 64) ? value.ref : undefined;
+  const id = MessageId.safeParse(value.id);
+  const mark = { ...(ref === undefined ? {} : { ref }), ...(id.success ? { id: id.data } : {}) };
+  if (typeof value.type !== "string" || !KNOWN_TYPES.has(value.type)) return { code: "unknown_frame", ...mark };
+  return { code: tooLong(error) ? "payload_too_large" : "bad_frame", ...mark, details: { fields: fieldsOf(error) } };
+}
+
+/** Whether an error is about a content field that is too long and about nothing else. */
+export function tooLong(error: z.ZodError): boolean {
+  return error.issues.every(
+    (issue) => issue.code === "too_big" && (issue.path[0] === "content" || issue.path[0] === "encrypted_content"),
+  );
+}
+
+/** The fields that a zod error names, with what is wrong and never with their values. */
+export function fieldsOf(error: z.ZodError): Record<string, string> {
+  const fields: Record<string, string> = {};
+  for (const issue of error.issues.slice(0, 10)) {
+    fields[issue.path.slice(0, 4).join(".").slice(0, 80) || "(body)"] = issue.message.slice(0, 200);
+  }
+  return fields;
+}
+
+/**
+ * Parses JSON of limited depth, or gives `undefined`. The depth is looked at before
+ * parsing, because the parser accepts far deeper input than a serializer can write again.
+ * A key `__proto__` is refused.
+ */
+export function parseJson(text: string): unknown {
+  if (!isShallow(text) || text.includes('"__proto__"')) return undefined;
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
+  }
+}
+
+const QUOTE = 0x22;
+const BACKSLASH = 0x5c;
+
+function isShallow(text: string): boolean {
+  let depth = 0;
+  for (let i = 0; i < text.length; i++) {
+    const code = text.charCodeAt(i);
+    if (code === QUOTE) {
+      i = endOfString(text, i);
+      if (i < 0) return true; // an open string: the parser refuses it
+    } else if (code === 0x7b || code === 0x5b) {
+      if (++depth > LIMITS.jsonDepth) return false;
+    } else if (code === 0x7d || code === 0x5d) depth--;
+  }
+  return true;
+}
+
+/** The index of the quote that ends the string which starts at `from`, or -1. */
+function endOfString(text: string, from: number): number {
+  let end = text.indexOf('"', from + 1);
+  while (end > 0) {
+    let slashes = 0;
+    while (text.charCodeAt(end - 1 - slashes) === BACKSLASH) slashes++;
+    if (slashes % 2 === 0) return end;
+    end = text.indexOf('"', end + 1);
+  }
+  return -1;
+}

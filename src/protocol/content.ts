@@ -1,0 +1,67 @@
+/**
+ * What a message carries, by the conversation's encryption, and what a log entry is.
+ * The same fields travel over HTTP and over the socket.
+ */
+import { z } from "zod";
+import type { AccountId, ConversationId } from "./ids.ts";
+import { MessageId } from "./ids.ts";
+import { LIMITS } from "./limits.ts";
+
+/** How a conversation's bodies are protected; fixed when it is created. */
+export const Encryption = z.enum(["mls", "opaque", "server"]);
+/** See {@link Encryption}. */
+export type Encryption = z.infer<typeof Encryption>;
+
+/** What sort of conversation it is. */
+export const ConversationType = z.enum(["dm", "group", "channel"]);
+/** See {@link ConversationType}. */
+export type ConversationType = z.infer<typeof ConversationType>;
+
+/** What sort of message it is; `system` is the server's own and refused from clients. */
+export const MessageType = z.enum(["text", "image", "file"]);
+
+/**
+ * The content of a message.
+ *
+ * - `opaque`: `encrypted_content`, and `encryption_iv` and `reply_to` where the clients use them.
+ * - `server`: `content` and `reply_to`.
+ *
+ * Any other combination is `encryption_mismatch`.
+ */
+export const MessageContent = z.object({
+  message_type: MessageType.default("text"),
+  content: z.string().min(1).max(LIMITS.contentChars).optional(),
+  encrypted_content: z.string().min(1).max(LIMITS.contentChars).optional(),
+  encryption_iv: z.string().min(1).max(256).optional(),
+  reply_to: MessageId.optional(),
+});
+/** See {@link MessageContent}. */
+export type MessageContent = z.infer<typeof MessageContent>;
+
+/** Seconds until the message expires; absent means the conversation's retention. */
+export const ExpiresIn = z.int().min(1).max(LIMITS.expirySeconds);
+
+/** What a membership event says. `user_ids` are those it happened to. */
+export interface MembershipChange {
+  readonly change: "created" | "joined" | "left" | "removed";
+  readonly user_ids: readonly AccountId[];
+}
+
+/** What all entries of a conversation's log share. Times are milliseconds since the epoch. */
+interface LogEntryBase {
+  readonly id: MessageId;
+  readonly conversationId: ConversationId;
+  readonly seq: number;
+  readonly senderId: AccountId;
+  readonly createdAt: number;
+  readonly expiresAt: number | null;
+}
+
+/**
+ * One entry of a conversation's log as clients may see it. A `tombstone` stands where a
+ * body was: the seq stays, the bytes are gone.
+ */
+export type LogEntry =
+  | (LogEntryBase & { readonly kind: "message"; readonly content: MessageContent })
+  | (LogEntryBase & { readonly kind: "membership"; readonly content: MembershipChange })
+  | (LogEntryBase & { readonly kind: "tombstone"; readonly content: { readonly reason: "deleted" | "expired" } });

@@ -1,0 +1,152 @@
+/**
+ * The frames of the socket protocol, as SPEC.md numbers their rules. A frame is a JSON
+ * object in one text message; `type` says which. A client's frame may carry `ref`, which
+ * the answer repeats.
+ */
+import { z } from "zod";
+import { ExpiresIn, MessageContent } from "./content.ts";
+import type { ErrorCode } from "./errors.ts";
+import { ConversationId, MessageId, type AccountId, type DeviceId, type SessionId } from "./ids.ts";
+import { LIMITS } from "./limits.ts";
+
+/** A client's mark on a frame, repeated in its answer. */
+const ref = z.union([z.string().max(64), z.int()]).optional();
+const seq = z.int().min(0);
+
+/** Proves who the socket belongs to, first or again before the token expires [AUTH-2, AUTH-5]. */
+export const AuthenticateFrame = z.object({
+  type: z.literal("authenticate"),
+  ref,
+  token: z.string().min(1).max(8_192),
+});
+
+/** Sets this socket's cursors to what the device itself has stored, and catches up from there [RES-3]. */
+export const ResumeFrame = z.object({
+  type: z.literal("resume"),
+  ref,
+  cursors: z
+    .record(ConversationId, seq)
+    .refine((cursors) => Object.keys(cursors).length <= LIMITS.resumeCursors, {
+      error: `must hold at most ${LIMITS.resumeCursors} conversations`,
+    })
+    .default({}),
+});
+
+/** Sends one message; answered by `receipt` or `error` [MSG-1]. */
+export const MessageFrame = MessageContent.extend({
+  type: z.literal("message"),
+  ref,
+  id: MessageId,
+  conversation_id: ConversationId,
+  expires_in: ExpiresIn.optional(),
+});
+
+/** Says that this device has everything up to `seq` [ACK-1]. */
+export const MessageAckFrame = z.object({
+  type: z.literal("message_ack"),
+  ref,
+  conversation_id: ConversationId,
+  seq,
+});
+
+/** Says that the person has read everything up to `seq` [READ-1]. */
+export const MessageReadFrame = z.object({
+  type: z.literal("message_read"),
+  ref,
+  conversation_id: ConversationId,
+  seq,
+});
+
+/** Says that the person has begun or ended to type [TYP-1]. */
+export const TypingFrame = z.object({
+  type: z.enum(["typing_start", "typing_stop"]),
+  ref,
+  conversation_id: ConversationId,
+});
+
+/** Asks for `pong` [HB-1]. */
+export const PingFrame = z.object({ type: z.literal("ping"), ref });
+
+/** Every frame that a client may send. */
+export const ClientFrame = z.discriminatedUnion("type", [
+  MessageFrame,
+  MessageAckFrame,
+  MessageReadFrame,
+  TypingFrame,
+  PingFrame,
+  ResumeFrame,
+  AuthenticateFrame,
+]);
+/** See {@link ClientFrame}. */
+export type ClientFrame = z.infer<typeof ClientFrame>;
+/** A client's mark on a frame. */
+export type Ref = ClientFrame["ref"];
+
+/** What an event of the log looks like on the wire, over the socket and over HTTP. Times are ISO 8601, UTC. */
+export type EventFrame = {
+  readonly conversation_id: ConversationId;
+  readonly seq: number;
+  readonly id: MessageId;
+  readonly sender_id: AccountId;
+  readonly created_at: string;
+  readonly expires_at?: string;
+} & (
+  | ({ readonly type: "message" } & MessageContent)
+  | {
+      readonly type: "membership";
+      readonly change: "created" | "joined" | "left" | "removed";
+      readonly user_ids: readonly AccountId[];
+    }
+  | { readonly type: "tombstone"; readonly reason: "deleted" | "expired" }
+);
+
+/** The server's first frame on an authenticated socket, and its answer to `authenticate` [AUTH-4]. */
+export interface WelcomeFrame {
+  readonly type: "welcome";
+  readonly ref?: Ref;
+  readonly user_id: AccountId;
+  readonly session_id: SessionId;
+  readonly device_id: DeviceId;
+  /** When the token ends, ISO 8601. */
+  readonly expires_at: string;
+  /** Milliseconds between the server's pings. */
+  readonly heartbeat_ms: number;
+}
+
+/** The answer to `message`, sent after the commit [MSG-1]. */
+export interface ReceiptFrame {
+  readonly type: "receipt";
+  readonly ref?: Ref;
+  readonly conversation_id: ConversationId;
+  readonly id: MessageId;
+  readonly seq: number;
+  readonly created_at: string;
+  readonly expires_at?: string;
+  /** True: this receipt stands for the event, which is not sent again on this socket [MSG-3]. */
+  readonly in_order: boolean;
+}
+
+/** Every frame that the server may send. */
+export type ServerFrame =
+  | WelcomeFrame
+  | EventFrame
+  | ReceiptFrame
+  | { readonly type: "caught_up" }
+  | { readonly type: "resync" }
+  | { readonly type: "truncated"; readonly conversation_id: ConversationId; readonly truncated_before: number }
+  | { readonly type: "conversation_left"; readonly conversation_id: ConversationId; readonly left_seq: number }
+  | { readonly type: "message_read"; readonly conversation_id: ConversationId; readonly user_id: AccountId; readonly seq: number }
+  | { readonly type: "typing_start" | "typing_stop"; readonly conversation_id: ConversationId; readonly user_id: AccountId }
+  | { readonly type: "pong"; readonly ref?: Ref }
+  | { readonly type: "reauth"; readonly expires_at: string }
+  | {
+      readonly type: "error";
+      readonly ref?: Ref;
+      /** The id of the message that is refused, where the frame was a `message`. */
+      readonly id?: MessageId;
+      readonly code: ErrorCode;
+      readonly message: string;
+      readonly retryable: boolean;
+      readonly request_id: string;
+      readonly details?: Readonly<Record<string, unknown>>;
+    };

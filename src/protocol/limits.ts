@@ -1,0 +1,57 @@
+/**
+ * The limits of the protocol. Each has a named outcome, given beside it:
+ * an error code (the frame or request is refused, the connection lives) or a
+ * close code (the connection ends).
+ */
+export const LIMITS = {
+  /** Bytes in one frame from a client. Beyond: the socket closes with 1009. */
+  frameBytes: 128 * 1024,
+  /** Nesting in a JSON text. Beyond: `bad_json`. */
+  jsonDepth: 32,
+  /** Characters in `content` or `encrypted_content`: 64 KiB once base64 is decoded. Beyond: `payload_too_large`. */
+  contentChars: 87_384,
+  /** Milliseconds until a socket must have authenticated. Beyond: close `authentication_timeout`. */
+  authenticationMs: 5_000,
+  /** Milliseconds a socket ticket lives; it works once. Beyond: `unauthorized`. */
+  ticketMs: 30_000,
+  /** Sockets of one session. Beyond: close `too_many_sockets`. */
+  socketsPerSession: 5,
+  /** Sockets of one address that have not authenticated. Beyond: HTTP 429 in place of the upgrade. */
+  unauthenticatedPerAddress: 100,
+  /** Frames a second from one socket, on average. Beyond: `rate_limited`. */
+  framesPerSecond: 100,
+  /** Frames at once from one socket. Beyond: `rate_limited`. */
+  frameBurst: 400,
+  /** Refusals by rate in a row before the socket closes with `flooding`. */
+  floodRefusals: 400,
+  /** Sends of one socket that wait for their receipt. Beyond: `too_many_in_flight`. */
+  sendsInFlight: 64,
+  /** Events sent to a socket and not acknowledged by it. Beyond: the server stops sending. */
+  unacknowledgedEvents: 512,
+  /** Milliseconds a full window may stand still. Beyond: close `unacknowledged`. */
+  unacknowledgedMs: 60_000,
+  /** Bytes waiting in a socket's outbound buffer. Beyond: close `slow_reader`. */
+  outboundBytes: 1024 * 1024,
+  /** Milliseconds an outbound buffer may stand still. Beyond: close `slow_reader`. */
+  drainMs: 30_000,
+  /** Items in a user actor's mailbox. Beyond: `overloaded` for a frame, a re-read of the log for a delivery. */
+  mailboxItems: 1_000,
+  /** Bytes in a user actor's mailbox. Beyond: as above. */
+  mailboxBytes: 1024 * 1024,
+  /** Failures of a user actor caused by one socket within a minute, before it closes with `failing`. */
+  failuresPerMinute: 5,
+  /** Events in one page read from the log, over HTTP or for a socket. */
+  pageEvents: 100,
+  /** Bytes of bodies in one page read from the log; one event always fits. */
+  pageBytes: 256 * 1024,
+  /** Live sessions of an account; a further sign-in ends the oldest. */
+  sessionsPerAccount: 50,
+  /** Members of a group. Beyond: `too_many_participants`. */
+  participants: 1_000,
+  /** Cursors in one `resume` frame. Beyond: `bad_frame`. */
+  resumeCursors: 1_000,
+  /** Milliseconds a message id may differ from the database's clock. Beyond: `id_out_of_window`. */
+  idWindowMs: 24 * 60 * 60 * 1_000,
+  /** Seconds of the longest `expires_in` and retention (30 days). */
+  expirySeconds: 30 * 24 * 60 * 60,
+} as const;

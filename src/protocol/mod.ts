@@ -1,0 +1,13 @@
+/**
+ * What crosses the network: frames, bodies, ids, limits, and the two registries of
+ * refusals and ends. It imports zod and nothing else, so the SDK can depend on it.
+ * SPEC.md beside it numbers the rules of the socket.
+ */
+export * from "./close_codes.ts";
+export * from "./codec.ts";
+export * from "./content.ts";
+export * from "./errors.ts";
+export * from "./frames.ts";
+export * from "./ids.ts";
+export * from "./limits.ts";
+export * from "./rest.ts";
