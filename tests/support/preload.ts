@@ -1,0 +1,5 @@
+/** Runs before every test process: ends what the tests of the process started. */
+import { afterAll } from "bun:test";
+import { disposeDatabaseServer } from "./postgres.ts";
+
+afterAll(disposeDatabaseServer);
