@@ -1,0 +1,2 @@
+/** The door of the accounts slice. */
+export type { Principal } from "./principal.ts";

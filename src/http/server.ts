@@ -1,0 +1,107 @@
+/**
+ * The HTTP edge: one Elysia app that carries every slice's routes. What holds for all routes is
+ * here, in the order a request meets it: request id, one Host, limit, CORS, body, route, errors,
+ * headers. The caller listens, and brings the raw WebSocket handlers.
+ */
+import { cors } from "@elysiajs/cors";
+import { type AnyElysia, Elysia } from "elysia";
+import { DomainError } from "../protocol/mod.ts";
+import { type BodyRule, readBody } from "./body.ts";
+import { errorAnswer, refusalOf } from "./error_answer.ts";
+import { factsOf, noteRequest } from "./request_facts.ts";
+import type { RequestLimiter } from "./request_limiter.ts";
+import { createMethodLookup } from "./routes_known.ts";
+
+/** The part of a log that the edge writes to. */
+export interface ServerLog {
+  error(fields: object, message: string): void;
+  debug(fields: object, message: string): void;
+}
+
+/** What {@link createServer} is given. */
+export interface ServerOptions {
+  /** The slices' routes. */
+  readonly plugins: readonly AnyElysia[];
+  readonly log: ServerLog;
+  readonly limiter: RequestLimiter;
+  /** Origins that browsers may call from, exactly as browsers send them. */
+  readonly corsOrigins: readonly string[];
+  /** Whether clients reach the server by https, so that they may be told to keep to it. */
+  readonly https: boolean;
+  /** Routes whose body differs from the standard, by their pattern (`/login`). */
+  readonly bodyRules?: Readonly<Record<string, BodyRule>>;
+  /** Told of every answer; `route` is the pattern, or `(none)`. */
+  readonly onAnswered?: (answered: { method: string; route: string; status: number; seconds: number }) => void;
+}
+
+/** Bytes at which the runtime itself cuts a body off; our own limits lie below and answer in JSON. */
+const RUNTIME_BODY_BYTES = 8 * 1024 * 1024;
+/** What monitors ask for, and what a limit must never hide. */
+const UNLIMITED_PATHS: ReadonlySet<string> = new Set(["/health", "/ready", "/metrics"]);
+
+/** Composes the app; it does not listen yet. */
+export function createServer(options: ServerOptions): AnyElysia {
+  const headers = standardHeaders(options.https);
+  const methodsOf = createMethodLookup(() => app.routes);
+  const app: AnyElysia = new Elysia({
+    systemRouter: false, // every request passes the hooks below, also one that no route matches
+    handler: { standardHostname: false }, // a host name of one letter is a host name
+    serve: { maxRequestBodySize: RUNTIME_BODY_BYTES },
+  })
+    .onRequest(({ request, set, server }) => {
+      const facts = noteRequest(request, server?.requestIP(request)?.address);
+      Object.assign(set.headers, headers, { "x-request-id": facts.id });
+      refuseTwoHosts(request);
+      const anonymous = !request.headers.has("authorization") && request.method !== "OPTIONS";
+      if (anonymous && !UNLIMITED_PATHS.has(new URL(request.url).pathname)) options.limiter.take(`address ${facts.address}`);
+    })
+    .use(exactCors(options.corsOrigins))
+    .onParse(({ request, route }) => readBody(request, options.bodyRules?.[route]))
+    .onError(({ error, request, set }) => {
+      const { id } = factsOf(request);
+      const { refusal, expected } = refusalOf(error, methodsOf(new URL(request.url).pathname));
+      if (!expected) options.log.error({ requestId: id, code: refusal.code, err: refusal.cause }, "A request failed");
+      const answer = errorAnswer(refusal, id);
+      Object.assign(set.headers, answer.headers);
+      set.status = answer.status;
+      return answer.body;
+    })
+    .onAfterResponse(({ request, route, set, responseValue }) => {
+      const status = responseValue instanceof Response ? responseValue.status : Number(set.status ?? 200);
+      const seconds = (performance.now() - factsOf(request).startedAt) / 1_000;
+      const answered = { method: request.method, route: route === "" ? "(none)" : route, status, seconds };
+      options.onAnswered?.(answered);
+      options.log.debug({ requestId: factsOf(request).id, ...answered }, "A request was answered");
+    });
+  for (const plugin of options.plugins) app.use(plugin);
+  return app;
+}
+
+/** Two Host headers reach us as one, joined by a comma; which one was meant is anybody's guess (RFC 9112 section 3.2). */
+function refuseTwoHosts(request: Request): void {
+  if ((request.headers.get("host") ?? "").includes(",")) {
+    throw new DomainError("bad_request", { details: { fields: { host: "must be given once" } } });
+  }
+}
+
+function exactCors(origins: readonly string[]) {
+  const allowed: ReadonlySet<string> = new Set(origins);
+  return cors({
+    origin: (request) => allowed.has(request.headers.get("origin") ?? ""),
+    credentials: false, // tokens travel in a header; there are no cookies
+    methods: ["GET", "POST", "PUT", "DELETE"],
+    allowedHeaders: ["authorization", "content-type", "idempotency-key", "x-request-id"],
+    exposeHeaders: ["retry-after", "x-request-id"],
+    maxAge: 600,
+  });
+}
+
+function standardHeaders(https: boolean): Readonly<Record<string, string>> {
+  return {
+    "x-content-type-options": "nosniff",
+    "content-security-policy": "default-src 'none'; frame-ancestors 'none'",
+    "referrer-policy": "no-referrer",
+    "cache-control": "no-store",
+    ...(https ? { "strict-transport-security": "max-age=31536000; includeSubDomains" } : {}),
+  };
+}
