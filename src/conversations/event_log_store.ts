@@ -1,0 +1,152 @@
+/**
+ * The one statement that appends to logs: `append_events` (0012), called once per batch.
+ * What it locks, and why it is a function, is written there.
+ */
+import type { Sql } from "../platform/postgres.ts";
+import type { AccountId, ConversationId, MessageId } from "../protocol/mod.ts";
+
+/** What an event is, as `events.kind` stores it. */
+export const EVENT_KINDS = { message: 1, membership: 2 } as const;
+
+/** A kind of event. */
+export type EventKind = keyof typeof EVENT_KINDS;
+
+/** One event to append. */
+export interface AppendRequest {
+  readonly id: MessageId;
+  readonly conversationId: ConversationId;
+  readonly senderId: AccountId;
+  /** The members' version that the caller's check rests on; 0: not checked. */
+  readonly membersVersion: number;
+  readonly kind: EventKind;
+  readonly body: Uint8Array;
+  /** Keyed hash of what makes a retry the same: 16 bytes. */
+  readonly digest: Uint8Array;
+  /** Seconds until the event expires; `null`: when the conversation's retention says, or never. */
+  readonly expireAfter: number | null;
+  /** Whether it counts as unread. */
+  readonly counts: boolean;
+}
+
+/** What the log says of an event that it holds. Times are milliseconds since the epoch. */
+export interface Appended {
+  /** `known`: a twin (same id, sender, kind and digest) was stored before, and this is its place. */
+  readonly status: "stored" | "known";
+  readonly seq: number;
+  /** The members' version now: a caller that checked an older one should read again. */
+  readonly membersVersion: number;
+  readonly createdAt: number;
+  readonly expiresAt: number | null;
+}
+
+/** Why the log refused an event; nothing was stored. */
+export interface Refused {
+  /**
+   * - `conflict_body`: the sender's own id, with another body.
+   * - `conflict_id`: an id of another sender or of another conversation.
+   * - `not_member`: no member, or one who may not send.
+   * - `busy`: somebody else holds the conversation's head.
+   */
+  readonly status: "conflict_body" | "conflict_id" | "not_member" | "no_conversation" | "id_out_of_window" | "busy";
+}
+
+/** Bytes of a digest. */
+export const DIGEST_BYTES = 16;
+
+const REFUSALS: Readonly<Record<number, Refused["status"]>> = {
+  2: "conflict_body",
+  3: "not_member",
+  4: "no_conversation",
+  5: "id_out_of_window",
+  6: "busy",
+  7: "conflict_id",
+};
+
+const APPEND = `
+  select o_ord as ord, o_status as status, o_seq as seq, o_version as version, o_at as at, o_expires as expires
+  from append_events($1::uuid[], $2::uuid[], $3::uuid[], $4::int[], $5::smallint[], $6::int[], $7::boolean[],
+                     $8::int[], $9::int[], $10::bytea, $11::bytea, $12::boolean)`;
+
+interface AppendRow {
+  readonly ord: number;
+  readonly status: number;
+  readonly seq: number;
+  readonly version: number;
+  readonly at: number;
+  readonly expires: number | null;
+}
+
+/**
+ * Appends a batch in one transaction and gives one answer per request, in the same order.
+ * `wait` false: conversations whose head is locked elsewhere are answered `busy` at once.
+ *
+ * - An id may stand at most once in a batch, and every digest has {@link DIGEST_BYTES}.
+ * - Throws what the database throws; then nothing of the batch is stored, unless it is a
+ *   `DatabaseFault`, when it is not known. Running the same batch again is safe.
+ */
+export async function appendEvents(
+  sql: Sql,
+  requests: readonly AppendRequest[],
+  wait: boolean,
+): Promise<(Appended | Refused)[]> {
+  const lengths = requests.map((request) => request.body.length);
+  const rows = await sql.query<AppendRow>(
+    APPEND,
+    [
+      requests.map((request) => request.id),
+      requests.map((request) => request.conversationId),
+      requests.map((request) => request.senderId),
+      requests.map((request) => request.membersVersion),
+      requests.map((request) => EVENT_KINDS[request.kind]),
+      requests.map((request) => request.expireAfter),
+      requests.map((request) => request.counts),
+      offsetsOf(lengths),
+      lengths,
+      // One bytea with offsets: the driver would write an array of them as hexadecimal text.
+      Buffer.concat(requests.map((request) => request.digest)),
+      Buffer.concat(requests.map((request) => request.body)),
+      wait,
+    ],
+    "append_events",
+  );
+  const answers = new Map(rows.map((row) => [row.ord - 1, toAnswer(row)]));
+  return requests.map((request, index) => {
+    const answer = answers.get(index);
+    if (answer === undefined) throw new Error(`Answer every event of a batch: none for ${request.id}`);
+    return answer;
+  });
+}
+
+/** Whether a statement gave up because somebody else held a lock (SQLSTATE 55P03). */
+export function isLockTimeout(error: unknown): boolean {
+  return error instanceof Error && "code" in error && error.code === "55P03";
+}
+
+/** Whether a statement was chosen to end a deadlock or lost a race that a repetition wins (class 40). */
+export function isTransactionLoss(error: unknown): boolean {
+  return error instanceof Error && "code" in error && typeof error.code === "string" && error.code.startsWith("40");
+}
+
+function offsetsOf(lengths: readonly number[]): number[] {
+  let next = 0;
+  return lengths.map((length) => {
+    const offset = next;
+    next += length;
+    return offset;
+  });
+}
+
+function toAnswer(row: AppendRow): Appended | Refused {
+  if (row.status > 1) {
+    const status = REFUSALS[row.status];
+    if (status === undefined) throw new Error(`Know every status of append_events: current value is ${row.status}`);
+    return { status };
+  }
+  return {
+    status: row.status === 0 ? "stored" : "known",
+    seq: row.seq,
+    membersVersion: row.version,
+    createdAt: row.at,
+    expiresAt: row.expires,
+  };
+}

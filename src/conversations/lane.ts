@@ -1,0 +1,335 @@
+/**
+ * A lane: one connection, one queue, at most one batch in flight.
+ *
+ * How an event goes:
+ *
+ *     append -> queue -> batch in flight -> settled
+ *                 ^            |  fault: the connection is replaced, the batch goes back to the front
+ *                 |            |  lock timeout: back to the front, and the next batch skips locked heads
+ *                 +------------+  busy: back to the front, its conversation is parked
+ *                                 unexpected error: back to the front, and the next batch is half as large
+ *
+ * - A batch takes from the front of the queue, so per conversation it is always a prefix of what
+ *   waits, and what goes back goes to the front: order within a conversation is kept without
+ *   further care. One batch in flight, because two could commit in either order.
+ * - Running a batch again is safe at any time: the function recognises what is stored.
+ * - Parked conversations are left out of ordinary batches and tried every `probeMs` with a batch
+ *   that skips locked heads, so one stuck head costs the others one lock timeout, once.
+ * - An event that is still unsettled at its deadline is answered, also while in flight; what the
+ *   batch says later is ignored. Its effect is unknown then, and the same id again tells.
+ */
+import { type Connection, type Database, DatabaseFault } from "../platform/postgres.ts";
+import type { ConversationId, MessageId } from "../protocol/mod.ts";
+import {
+  type Appended,
+  type AppendRequest,
+  appendEvents,
+  DIGEST_BYTES,
+  isLockTimeout,
+  isTransactionLoss,
+  type Refused,
+} from "./event_log_store.ts";
+
+/**
+ * What became of an event. `busy` and `overloaded`: not stored. `unavailable`: not known. `failed`:
+ * not stored, and repeating it is unlikely to help.
+ */
+export type AppendOutcome = Appended | Refused | { readonly status: "unavailable" | "overloaded" | "failed" };
+
+/** The limits of a lane. */
+export interface LogLimits {
+  /** Events in one batch. */
+  readonly batchEvents: number;
+  /** Bytes of bodies in one batch; one event always fits. */
+  readonly batchBytes: number;
+  /** Events that may wait in a lane. Beyond: `overloaded`. */
+  readonly queueEvents: number;
+  /** Bytes of bodies that may wait in a lane. Beyond: `overloaded`. */
+  readonly queueBytes: number;
+  /** Milliseconds from `append` to the answer `busy` or `unavailable`. */
+  readonly deadlineMs: number;
+  /** Milliseconds to wait for locked heads before they are skipped. */
+  readonly lockMs: number;
+  /** Milliseconds until a batch is given up. */
+  readonly statementMs: number;
+  /** Milliseconds between two attempts at parked conversations. */
+  readonly probeMs: number;
+}
+
+/** Told what a lane does; for logs and metrics. Must not throw. */
+export interface LogObserver {
+  /** A batch was answered. */
+  readonly batch?: (events: number, milliseconds: number) => void;
+  /** An event was answered. */
+  readonly settled?: (status: AppendOutcome["status"]) => void;
+  /** A batch or a connection failed; what it held runs again. */
+  readonly fault?: (error: unknown) => void;
+}
+
+/** What a {@link Lane} may be told. */
+export interface LaneOptions {
+  readonly limits?: Partial<LogLimits>;
+  readonly observer?: LogObserver;
+  /** A monotonic clock in milliseconds. */
+  readonly now?: () => number;
+}
+
+const LIMITS: LogLimits = {
+  batchEvents: 256,
+  batchBytes: 1024 * 1024,
+  queueEvents: 8_192,
+  queueBytes: 32 * 1024 * 1024,
+  // With the sweep's step and the socket an answer is out within 5 s.
+  deadlineMs: 4_500,
+  lockMs: 200,
+  statementMs: 2_000,
+  probeMs: 20,
+};
+
+/** Milliseconds between two looks for events past their deadline. */
+const SWEEP_MS = 100;
+const BACKOFF_MS = { first: 25, most: 500 };
+/** Milliseconds that closing a connection may take. */
+const CLOSE_MS = 1_000;
+
+interface Entry {
+  readonly request: AppendRequest;
+  readonly deadline: number;
+  readonly resolve: (outcome: AppendOutcome) => void;
+  settled: boolean;
+}
+
+/** See the head of this file. */
+export class Lane implements AsyncDisposable {
+  readonly #db: Database;
+  readonly #name: string;
+  readonly #limits: LogLimits;
+  readonly #observer: LogObserver;
+  readonly #now: () => number;
+
+  #connection: Connection | undefined;
+  #queue: Entry[] = [];
+  #inFlight: readonly Entry[] = [];
+  readonly #parked = new Set<ConversationId>();
+  #bytes = 0;
+  /** Events in the next batch at most; less than the limit while an error is being narrowed down. */
+  #batchEvents: number;
+  /** Events still to be tried in small batches. */
+  #suspects = 0;
+  /** Whether the next batch skips locked heads because the last one waited in vain. */
+  #skipNext = false;
+  #probeAt = 0;
+  #backoffMs = BACKOFF_MS.first;
+  #running: Promise<void> | undefined;
+  #sweep: ReturnType<typeof setTimeout> | undefined;
+  #closing = false;
+
+  constructor(db: Database, name: string, options: LaneOptions = {}) {
+    this.#db = db;
+    this.#name = name;
+    this.#limits = { ...LIMITS, ...options.limits };
+    this.#observer = options.observer ?? {};
+    this.#now = options.now ?? (() => performance.now());
+    this.#batchEvents = this.#limits.batchEvents;
+  }
+
+  /** Events that wait for an answer. */
+  get depth(): number {
+    return this.#queue.length + this.#inFlight.length;
+  }
+
+  /** Appends one event; never rejects. */
+  append(request: AppendRequest): Promise<AppendOutcome> {
+    const refusal = this.#refusal(request);
+    if (refusal !== undefined) {
+      this.#observer.settled?.(refusal);
+      return Promise.resolve({ status: refusal });
+    }
+    return new Promise((resolve) => {
+      this.#bytes += request.body.length;
+      this.#queue.push({ request, deadline: this.#now() + this.#limits.deadlineMs, resolve, settled: false });
+      this.#sweep ??= setTimeout(() => this.#sweepExpired(), SWEEP_MS);
+      this.#running ??= this.#run();
+    });
+  }
+
+  /** Refuses what is new, waits for what is queued (at most its deadline), and closes the connection. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#closing = true;
+    while (this.#running !== undefined) await this.#running;
+    clearTimeout(this.#sweep);
+    this.#sweep = undefined;
+    const connection = this.#connection;
+    this.#connection = undefined;
+    if (connection === undefined) return;
+    const late = Promise.withResolvers<void>();
+    const timer = setTimeout(late.resolve, CLOSE_MS); // a frozen server never says goodbye
+    await Promise.race([connection[Symbol.asyncDispose](), late.promise]);
+    clearTimeout(timer);
+  }
+
+  #refusal(request: AppendRequest): "unavailable" | "overloaded" | "failed" | undefined {
+    if (this.#closing) return "unavailable";
+    if (request.digest.length !== DIGEST_BYTES) return "failed";
+    const full = this.depth >= this.#limits.queueEvents || this.#bytes + request.body.length > this.#limits.queueBytes;
+    return full ? "overloaded" : undefined;
+  }
+
+  /** Writes batches until nothing waits. Never rejects. */
+  async #run(): Promise<void> {
+    // What arrives in the same turn of the event loop joins the first batch.
+    await new Promise<void>((resolve) => setImmediate(resolve));
+    while (this.#queue.length > 0) {
+      const skip = this.#skipNext || (this.#parked.size > 0 && this.#now() >= this.#probeAt);
+      this.#skipNext = false;
+      const batch = this.#take(skip);
+      if (batch.length === 0) await pause(this.#limits.probeMs); // everything that waits is parked
+      else await this.#write(batch, skip);
+      if (skip) this.#probeAt = this.#now() + this.#limits.probeMs;
+    }
+    this.#running = undefined;
+  }
+
+  /** Takes a batch from the front of the queue; parked conversations only when their heads are skipped. */
+  #take(skip: boolean): Entry[] {
+    const batch: Entry[] = [];
+    const passed: Entry[] = [];
+    const ids = new Set<MessageId>();
+    const blocked = new Set<ConversationId>(skip ? [] : this.#parked);
+    let bytes = 0;
+    let next = 0;
+    for (const entry of this.#queue) {
+      const { id, conversationId, body } = entry.request;
+      if (batch.length >= this.#batchEvents) break;
+      if (batch.length > 0 && bytes + body.length > this.#limits.batchBytes) break;
+      next++;
+      // An id goes once per batch; what is behind its twin in the same conversation waits with it.
+      if (ids.has(id)) blocked.add(conversationId);
+      if (blocked.has(conversationId)) {
+        passed.push(entry);
+        continue;
+      }
+      ids.add(id);
+      bytes += body.length;
+      batch.push(entry);
+    }
+    this.#queue = passed.concat(this.#queue.slice(next));
+    return batch;
+  }
+
+  async #write(batch: readonly Entry[], skip: boolean): Promise<void> {
+    this.#inFlight = batch;
+    const begun = this.#now();
+    try {
+      const requests = batch.map((entry) => entry.request);
+      const answers = await appendEvents(await this.#connected(), requests, !skip);
+      this.#inFlight = [];
+      this.#observer.batch?.(batch.length, this.#now() - begun);
+      this.#settleBatch(batch, answers);
+      this.#backoffMs = BACKOFF_MS.first;
+      this.#suspects -= Math.min(this.#suspects, batch.length);
+      if (this.#suspects === 0) this.#batchEvents = this.#limits.batchEvents;
+    } catch (error) {
+      this.#inFlight = [];
+      await this.#recover(batch, skip, error);
+    }
+  }
+
+  async #connected(): Promise<Connection> {
+    if (this.#connection !== undefined && !this.#connection.broken) return this.#connection;
+    // Not awaited: a connection that is broken may take for ever to say goodbye. It does not reject.
+    void this.#connection?.[Symbol.asyncDispose]();
+    this.#connection = undefined;
+    this.#connection = await this.#db.connect(this.#name, {
+      queryTimeoutMs: this.#limits.statementMs,
+      settings: {
+        plan_cache_mode: "force_generic_plan",
+        jit: "off",
+        lock_timeout: `${this.#limits.lockMs}ms`,
+        default_transaction_isolation: "read committed",
+      },
+    });
+    return this.#connection;
+  }
+
+  #settleBatch(batch: readonly Entry[], answers: readonly (Appended | Refused)[]): void {
+    const busy: Entry[] = [];
+    for (const entry of batch) this.#parked.delete(entry.request.conversationId);
+    batch.forEach((entry, index) => {
+      const answer = answers[index];
+      if (answer === undefined) return;
+      if (answer.status !== "busy") return this.#settle(entry, answer);
+      // Not busy any more once everybody who waited for it has been answered.
+      if (!entry.settled) this.#parked.add(entry.request.conversationId);
+      busy.push(entry);
+    });
+    this.#putBack(busy);
+  }
+
+  /** Puts the batch back and prepares the next attempt at it, or settles the one event that is at fault. */
+  async #recover(batch: readonly Entry[], skip: boolean, error: unknown): Promise<void> {
+    const [first] = batch;
+    const unexpected = !(error instanceof DatabaseFault || isLockTimeout(error) || isTransactionLoss(error));
+    if (unexpected && batch.length === 1 && first !== undefined) {
+      this.#observer.fault?.(error);
+      this.#settle(first, { status: "failed" });
+      return this.#fail(first.request);
+    }
+    this.#putBack(batch);
+    if (unexpected) {
+      this.#batchEvents = Math.ceil(batch.length / 2);
+      this.#suspects = Math.max(this.#suspects, batch.length);
+      this.#observer.fault?.(error);
+    } else if (isLockTimeout(error) && !skip) {
+      this.#skipNext = true; // the same batch again, at once, without the heads that are locked
+    } else {
+      this.#observer.fault?.(error);
+      await pause(this.#backoffMs * (0.5 + Math.random() / 2));
+      this.#backoffMs = Math.min(this.#backoffMs * 2, BACKOFF_MS.most);
+      this.#skipNext = skip;
+    }
+  }
+
+  #putBack(entries: readonly Entry[]): void {
+    const waiting = entries.filter((entry) => !entry.settled);
+    if (waiting.length > 0) this.#queue = waiting.concat(this.#queue);
+  }
+
+  /** Answers `failed` to what the sender of a failed event has behind it, because it may repeat that one. */
+  #fail({ conversationId, senderId }: AppendRequest): void {
+    for (const entry of this.#queue) {
+      const { request } = entry;
+      if (request.conversationId === conversationId && request.senderId === senderId) this.#settle(entry, { status: "failed" });
+    }
+    this.#queue = this.#queue.filter((entry) => !entry.settled);
+  }
+
+  /** Answers what is past its deadline, and everything behind it in the same conversation. */
+  #sweepExpired(): void {
+    const now = this.#now();
+    const late = new Map<ConversationId, "busy" | "unavailable">();
+    for (const entry of [...this.#inFlight, ...this.#queue]) {
+      const id = entry.request.conversationId;
+      // Parked and in flight at once: this attempt may store it yet.
+      const inFlight = this.#inFlight.includes(entry);
+      if (entry.deadline <= now && !late.has(id)) late.set(id, this.#parked.has(id) && !inFlight ? "busy" : "unavailable");
+      const status = late.get(id);
+      if (status !== undefined) this.#settle(entry, { status });
+    }
+    if (late.size > 0) this.#queue = this.#queue.filter((entry) => !entry.settled);
+    for (const id of late.keys()) this.#parked.delete(id);
+    this.#sweep = this.depth > 0 ? setTimeout(() => this.#sweepExpired(), SWEEP_MS) : undefined;
+  }
+
+  #settle(entry: Entry, outcome: AppendOutcome): void {
+    if (entry.settled) return;
+    entry.settled = true;
+    this.#bytes -= entry.request.body.length;
+    entry.resolve(outcome);
+    this.#observer.settled?.(outcome.status);
+  }
+}
+
+function pause(milliseconds: number): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, milliseconds));
+}
