@@ -31,8 +31,11 @@ import {
 } from "./event_log_store.ts";
 
 /**
- * What became of an event. `busy` and `overloaded`: not stored. `unavailable`: not known. `failed`:
- * not stored, and repeating it is unlikely to help.
+ * What became of an event.
+ *
+ * - `overloaded`, `failed`: not stored; repeating what `failed` is unlikely to help.
+ * - `busy`, `unavailable`: not stored as far as the lane knows. After a fault an earlier attempt may
+ *   still commit; the same id again tells.
  */
 export type AppendOutcome = Appended | Refused | { readonly status: "unavailable" | "overloaded" | "failed" };
 
@@ -64,6 +67,8 @@ export interface LogObserver {
   readonly settled?: (status: AppendOutcome["status"]) => void;
   /** A batch or a connection failed; what it held runs again. */
   readonly fault?: (error: unknown) => void;
+  /** An event was stored after its caller was answered `unavailable`: its members have not been told. */
+  readonly late?: (request: AppendRequest, stored: Appended) => void;
 }
 
 /** What a {@link Lane} may be told. */
@@ -120,6 +125,8 @@ export class Lane implements AsyncDisposable {
   #skipNext = false;
   #probeAt = 0;
   #backoffMs = BACKOFF_MS.first;
+  /** Ends the rest that {@link Lane.#run} takes while everything is parked. */
+  #wake: (() => void) | undefined;
   #running: Promise<void> | undefined;
   #sweep: ReturnType<typeof setTimeout> | undefined;
   #closing = false;
@@ -150,6 +157,7 @@ export class Lane implements AsyncDisposable {
       this.#queue.push({ request, deadline: this.#now() + this.#limits.deadlineMs, resolve, settled: false });
       this.#sweep ??= setTimeout(() => this.#sweepExpired(), SWEEP_MS);
       this.#running ??= this.#run();
+      this.#wake?.();
     });
   }
 
@@ -183,11 +191,23 @@ export class Lane implements AsyncDisposable {
       const skip = this.#skipNext || (this.#parked.size > 0 && this.#now() >= this.#probeAt);
       this.#skipNext = false;
       const batch = this.#take(skip);
-      if (batch.length === 0) await pause(this.#limits.probeMs); // everything that waits is parked
+      if (batch.length === 0) await this.#rest(); // everything that waits is parked
       else await this.#write(batch, skip);
       if (skip) this.#probeAt = this.#now() + this.#limits.probeMs;
     }
+    this.#parked.clear();
     this.#running = undefined;
+  }
+
+  /** Waits for the next attempt at parked conversations, or for a further event. */
+  #rest(): Promise<void> {
+    return new Promise((resolve) => {
+      const timer = setTimeout(resolve, this.#probeAt - this.#now());
+      this.#wake = () => {
+        clearTimeout(timer);
+        resolve();
+      };
+    });
   }
 
   /** Takes a batch from the front of the queue; parked conversations only when their heads are skipped. */
@@ -212,6 +232,8 @@ export class Lane implements AsyncDisposable {
       ids.add(id);
       bytes += body.length;
       batch.push(entry);
+      // One event is enough to try a head; more would crowd out the other parked conversations.
+      if (this.#parked.has(conversationId)) blocked.add(conversationId);
     }
     this.#queue = passed.concat(this.#queue.slice(next));
     return batch;
@@ -227,8 +249,7 @@ export class Lane implements AsyncDisposable {
       this.#observer.batch?.(batch.length, this.#now() - begun);
       this.#settleBatch(batch, answers);
       this.#backoffMs = BACKOFF_MS.first;
-      this.#suspects -= Math.min(this.#suspects, batch.length);
-      if (this.#suspects === 0) this.#batchEvents = this.#limits.batchEvents;
+      this.#cleared(batch.length);
     } catch (error) {
       this.#inFlight = [];
       await this.#recover(batch, skip, error);
@@ -252,17 +273,23 @@ export class Lane implements AsyncDisposable {
     return this.#connection;
   }
 
+  /** Counts events that are no longer suspected; with the last of them batches are large again. */
+  #cleared(events: number): void {
+    this.#suspects = Math.max(0, this.#suspects - events);
+    if (this.#suspects === 0) this.#batchEvents = this.#limits.batchEvents;
+  }
+
   #settleBatch(batch: readonly Entry[], answers: readonly (Appended | Refused)[]): void {
     const busy: Entry[] = [];
     for (const entry of batch) this.#parked.delete(entry.request.conversationId);
     batch.forEach((entry, index) => {
       const answer = answers[index];
       if (answer === undefined) return;
-      if (answer.status !== "busy") return this.#settle(entry, answer);
-      // Not busy any more once everybody who waited for it has been answered.
-      if (!entry.settled) this.#parked.add(entry.request.conversationId);
-      busy.push(entry);
+      if (answer.status === "busy") busy.push(entry);
+      else if (!entry.settled) this.#settle(entry, answer);
+      else if (answer.status === "stored") this.#observer.late?.(entry.request, answer);
     });
+    for (const entry of busy) if (!entry.settled) this.#parked.add(entry.request.conversationId);
     this.#putBack(busy);
   }
 
@@ -272,8 +299,8 @@ export class Lane implements AsyncDisposable {
     const unexpected = !(error instanceof DatabaseFault || isLockTimeout(error) || isTransactionLoss(error));
     if (unexpected && batch.length === 1 && first !== undefined) {
       this.#observer.fault?.(error);
-      this.#settle(first, { status: "failed" });
-      return this.#fail(first.request);
+      this.#cleared(1);
+      return this.#fail(first);
     }
     this.#putBack(batch);
     if (unexpected) {
@@ -295,9 +322,10 @@ export class Lane implements AsyncDisposable {
     if (waiting.length > 0) this.#queue = waiting.concat(this.#queue);
   }
 
-  /** Answers `failed` to what the sender of a failed event has behind it, because it may repeat that one. */
-  #fail({ conversationId, senderId }: AppendRequest): void {
-    for (const entry of this.#queue) {
+  /** Answers `failed` to an event and to what its sender has behind it there, because it may repeat that one. */
+  #fail(failed: Entry): void {
+    const { conversationId, senderId } = failed.request;
+    for (const entry of [failed, ...this.#queue]) {
       const { request } = entry;
       if (request.conversationId === conversationId && request.senderId === senderId) this.#settle(entry, { status: "failed" });
     }
@@ -310,9 +338,7 @@ export class Lane implements AsyncDisposable {
     const late = new Map<ConversationId, "busy" | "unavailable">();
     for (const entry of [...this.#inFlight, ...this.#queue]) {
       const id = entry.request.conversationId;
-      // Parked and in flight at once: this attempt may store it yet.
-      const inFlight = this.#inFlight.includes(entry);
-      if (entry.deadline <= now && !late.has(id)) late.set(id, this.#parked.has(id) && !inFlight ? "busy" : "unavailable");
+      if (entry.deadline <= now && !late.has(id)) late.set(id, this.#parked.has(id) ? "busy" : "unavailable");
       const status = late.get(id);
       if (status !== undefined) this.#settle(entry, { status });
     }

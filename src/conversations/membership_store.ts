@@ -1,0 +1,189 @@
+/**
+ * Who is in a conversation: the calls of `create_conversation` and `change_membership` (0013).
+ * Each is one statement, locks one head, and writes its own event; what may be done is decided
+ * there, under the lock.
+ */
+import type { Sql } from "../platform/postgres.ts";
+import type { AccountId, ConversationId, ConversationType, Encryption, MessageId } from "../protocol/mod.ts";
+import { isLockTimeout } from "./event_log_store.ts";
+
+/** How `conversations.kind` stores a type. */
+export const CONVERSATION_KINDS = { dm: 1, group: 2, channel: 3 } as const satisfies Record<ConversationType, number>;
+
+/** How `conversations.encryption` stores an encryption. */
+export const ENCRYPTIONS = { mls: 1, opaque: 2, server: 3 } as const satisfies Record<Encryption, number>;
+
+/** How `members.role` stores a role. */
+export const ROLES = { owner: 1, admin: 2, member: 3 } as const;
+
+/** What {@link insertConversation} stores. */
+export interface NewConversation {
+  readonly id: ConversationId;
+  readonly type: ConversationType;
+  readonly encryption: Encryption;
+  readonly name: string | null;
+  readonly creatorId: AccountId;
+  /** The members beside the creator; naming the creator too does no harm. */
+  readonly otherIds: readonly AccountId[];
+  readonly retentionSeconds: number | null;
+  /** Of a dm: a value that is the same for the same two people; `null` otherwise. */
+  readonly dmKey: Uint8Array | null;
+  /** Of a `server` conversation: the wrapped key of its bodies. */
+  readonly dataKey: Uint8Array | null;
+  /** The first event: membership "created". */
+  readonly event: MembershipEvent;
+}
+
+/** An event as its maker gives it. */
+export interface MembershipEvent {
+  readonly id: MessageId;
+  readonly body: Uint8Array;
+  /** 16 bytes. */
+  readonly digest: Uint8Array;
+}
+
+/** What became of a {@link NewConversation}. Times are milliseconds since the epoch. */
+export type CreateOutcome =
+  | {
+      /** `known`: the dm, or this conversation of the same creator, was there before; `id` is its id. */
+      readonly status: "stored" | "known";
+      readonly id: ConversationId;
+      /** The place of the first event: always 1. */
+      readonly seq: number;
+      readonly membersVersion: number;
+      readonly createdAt: number;
+      readonly expiresAt: number | null;
+    }
+  /** `conflict`: somebody else has a conversation of this id. `no_account`: one of the people does not exist. */
+  | { readonly status: "conflict" | "no_account" };
+
+/** One change of a conversation's members: all of `accountIds` or none. */
+export interface MembershipChangeRequest {
+  readonly conversationId: ConversationId;
+  readonly actorId: AccountId;
+  /** Removing oneself alone is leaving. */
+  readonly change: "add" | "remove";
+  readonly accountIds: readonly AccountId[];
+  /** Whether those who are added may send. */
+  readonly canSend: boolean;
+  readonly event: MembershipEvent;
+  /** The most members there may be. */
+  readonly limit: number;
+}
+
+/** What became of a {@link MembershipChangeRequest}. Times are milliseconds since the epoch. */
+export type MembershipOutcome =
+  | {
+      /** `known`: the same event by the same actor was stored before, and this is its place. */
+      readonly status: "stored" | "known";
+      /** Those added see from here on; those removed saw what is below. */
+      readonly seq: number;
+      readonly membersVersion: number;
+      readonly createdAt: number;
+      readonly expiresAt: number | null;
+    }
+  | { readonly status: MembershipRefusal };
+
+/**
+ * Why members were not changed.
+ *
+ * - `conflict`: the event's id is another event's.
+ * - `no_conversation`: none, or the actor is not in it.
+ * - `not_member`: somebody who should be removed is not in it.
+ * - `busy`: the head was locked for 2 s; nothing was stored.
+ */
+export type MembershipRefusal =
+  | "conflict"
+  | "no_conversation"
+  | "id_out_of_window"
+  | "forbidden"
+  | "already_member"
+  | "not_member"
+  | "too_many"
+  | "no_account"
+  | "busy";
+
+const REFUSALS: Readonly<Record<number, MembershipRefusal>> = {
+  2: "conflict",
+  4: "no_conversation",
+  5: "id_out_of_window",
+  8: "forbidden",
+  9: "already_member",
+  10: "not_member",
+  11: "too_many",
+};
+
+interface Row {
+  readonly status: number;
+  readonly conversation: ConversationId;
+  readonly seq: number;
+  readonly version: number;
+  readonly at: number;
+  readonly expires: number | null;
+}
+
+const CREATE = `
+  select o_status as status, o_conversation as conversation, o_seq as seq, o_version as version, o_at as at, o_expires as expires
+  from create_conversation($1::uuid, $2::smallint, $3::smallint, $4::text, $5::uuid, $6::uuid[],
+                           $7::int, $8::bytea, $9::bytea, $10::uuid, $11::bytea, $12::bytea)`;
+
+/** Stores a conversation with its members and its first event; the second call for a dm is given the first one's. */
+export async function insertConversation(sql: Sql, input: NewConversation): Promise<CreateOutcome> {
+  const [type, encryption] = [CONVERSATION_KINDS[input.type], ENCRYPTIONS[input.encryption]];
+  const { event } = input;
+  try {
+    const [row] = await sql.query<Row>(CREATE, [
+      ...[input.id, type, encryption, input.name, input.creatorId, input.otherIds],
+      ...[input.retentionSeconds, bytes(input.dmKey), bytes(input.dataKey), event.id, bytes(event.digest), bytes(event.body)],
+    ]);
+    if (row === undefined || row.status > 1) return { status: "conflict" };
+    return { ...placeOf(row), id: row.conversation };
+  } catch (error) {
+    if (isMissingAccount(error)) return { status: "no_account" };
+    throw error;
+  }
+}
+
+const CHANGE = `
+  select o_status as status, o_seq as seq, o_version as version, o_at as at, o_expires as expires
+  from change_membership($1::uuid, $2::uuid, $3::smallint, $4::uuid[], $5::boolean, $6::uuid, $7::bytea, $8::bytea, $9::int)`;
+
+/** Adds or removes members, with one event, if the actor may. Repeating the same call is safe. */
+export async function changeMembership(sql: Sql, input: MembershipChangeRequest): Promise<MembershipOutcome> {
+  const { event } = input;
+  try {
+    const [row] = await sql.query<Row>(CHANGE, [
+      ...[input.conversationId, input.actorId, input.change === "add" ? 1 : 2, input.accountIds, input.canSend],
+      ...[event.id, bytes(event.digest), bytes(event.body), input.limit],
+    ]);
+    if (row === undefined) throw new Error("Answer a change of members: no row came back");
+    if (row.status <= 1) return placeOf(row);
+    const refusal = REFUSALS[row.status];
+    if (refusal === undefined) throw new Error(`Know every status of change_membership: current value is ${row.status}`);
+    return { status: refusal };
+  } catch (error) {
+    if (isMissingAccount(error)) return { status: "no_account" };
+    if (isLockTimeout(error)) return { status: "busy" };
+    throw error;
+  }
+}
+
+function placeOf(row: Row) {
+  return {
+    status: row.status === 0 ? "stored" : "known",
+    seq: row.seq,
+    membersVersion: row.version,
+    createdAt: row.at,
+    expiresAt: row.expires,
+  } as const;
+}
+
+/** The driver writes a Uint8Array that is no Buffer as an object. */
+function bytes(value: Uint8Array | null): Buffer | null {
+  return value === null ? null : Buffer.from(value.buffer, value.byteOffset, value.byteLength);
+}
+
+/** SQLSTATE 23503: the only foreign key that these calls can violate is an account's. */
+function isMissingAccount(error: unknown): boolean {
+  return error instanceof Error && "code" in error && error.code === "23503";
+}
