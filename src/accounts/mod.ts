@@ -1,2 +1,31 @@
-/** The door of the accounts slice. */
+/**
+ * Accounts: who there is, and who is signed in. Owns the tables `accounts`, `devices`, `sessions`
+ * and `socket_tickets`.
+ *
+ * - A user name and an e-mail address are unique without regard to case, by constraint.
+ * - Passwords, refresh tokens and tickets are stored as hashes only.
+ * - A device has at most one live session, an account at most `LIMITS.sessionsPerAccount`.
+ * - Every use case that ends sessions says which, after its commit, so that the caller closes sockets.
+ *
+ * Lifecycle: `openAccounts` at start; nothing to close. Routes are in `routes.ts`.
+ * May import protocol, platform and keys.
+ */
+export { accountExists } from "./account_exists.ts";
+export {
+  type AccessClaims,
+  type AccessTokens,
+  type AccountDeps,
+  type AccountOptions,
+  openAccounts,
+  type PasswordHasher,
+} from "./deps.ts";
+export { getMe, type UserAnswer } from "./get_me.ts";
 export type { Principal } from "./principal.ts";
+export { purgeSessions } from "./purge_sessions.ts";
+export { refreshSession, type RefreshResult } from "./refresh_session.ts";
+export { signIn, type SignInInput, type SignInResult } from "./sign_in.ts";
+export { signOut, type SignOutInput, type SignOutResult } from "./sign_out.ts";
+export { signUp, type SignUpInput, type SignUpResult } from "./sign_up.ts";
+export { type DeviceInput, type TokenAnswer } from "./start_session.ts";
+export { createTicket, redeemTicket, type TicketAnswer } from "./tickets.ts";
+export { verifyAccessToken } from "./verify_access_token.ts";

@@ -1,0 +1,96 @@
+/** What the use cases of accounts are given, and how it is put together. */
+import { createHmac, randomBytes } from "node:crypto";
+import type { Clock } from "../platform/clock.ts";
+import type { Database } from "../platform/postgres.ts";
+import type { AccountId, DeviceId, SessionId } from "../protocol/mod.ts";
+import { createSessionLiveness, type SessionLiveness } from "./session_liveness.ts";
+import { isSessionLive } from "./sessions_store.ts";
+import { createThrottle, type Throttle } from "./throttle.ts";
+
+/** Hashes and checks passwords; `platform/password_hash.ts` makes one. */
+export interface PasswordHasher {
+  hashPassword(password: string): Promise<string>;
+  verifyPassword(password: string, hash: string): Promise<boolean>;
+  /** Whether the hash was made with weaker settings than today's. */
+  needsRehash(hash: string): boolean;
+}
+
+/** What an access token says. Times are milliseconds since the epoch. */
+export interface AccessClaims {
+  readonly accountId: AccountId;
+  readonly sessionId: SessionId;
+  readonly deviceId: DeviceId;
+  readonly expiresAt: number;
+}
+
+/** Signs and reads access tokens; `http/access_tokens.ts` makes one. */
+export interface AccessTokens {
+  sign(claims: AccessClaims): Promise<string>;
+  /** The claims of a token that this server signed, also of one that has expired; else `null`. Never throws. */
+  read(token: string): Promise<AccessClaims | null>;
+}
+
+/** See the head of this file; made by {@link openAccounts}. */
+export interface AccountDeps {
+  readonly db: Database;
+  readonly clock: Clock;
+  readonly passwords: PasswordHasher;
+  readonly accessTokens: AccessTokens;
+  readonly liveness: SessionLiveness;
+  readonly signInThrottle: Throttle;
+  readonly signUpThrottle: Throttle;
+  readonly accessTokenMs: number;
+  readonly refreshTokenMs: number;
+  /** 32 bytes each: what marks refresh tokens as ours, and what makes the next from the one before. */
+  readonly refreshKeys: { readonly tag: Uint8Array; readonly successor: Uint8Array };
+  /** The hash of a password that nobody has, so that an unknown name takes as long as a known one. */
+  readonly dummyHash: string;
+}
+
+/** What {@link openAccounts} is told. */
+export interface AccountOptions {
+  readonly db: Database;
+  readonly clock: Clock;
+  readonly passwords: PasswordHasher;
+  readonly accessTokens: AccessTokens;
+  /** The server's secret. Another one makes every refresh token void. */
+  readonly secretKey: string | Uint8Array;
+  readonly accessTokenMinutes: number;
+  /** Days until an unused refresh token ends; each use begins them anew, up to `SESSION_DAYS`. */
+  readonly refreshTokenDays: number;
+  /** Sign-ins a minute for one name from one address; standard 10. The address itself has three times as many. */
+  readonly signInsPerMinute?: number;
+  /** Registrations a minute from one address; standard 5. */
+  readonly signUpsPerMinute?: number;
+}
+
+/** Several people may sit behind one address; a guesser who tries many names from it is still slow. */
+const ADDRESS_FACTOR = 3;
+const DAY_MS = 24 * 60 * 60 * 1_000;
+
+/** Puts together what the use cases need. Hashes one password, which takes as long as a sign-in. */
+export async function openAccounts(options: AccountOptions): Promise<AccountDeps> {
+  const { db, clock, passwords, accessTokens } = options;
+  const signIns = options.signInsPerMinute ?? 10;
+  return {
+    db,
+    clock,
+    passwords,
+    accessTokens,
+    liveness: createSessionLiveness({ clock, look: (sessionId) => isSessionLive(db, sessionId) }),
+    signInThrottle: createThrottle({ perName: signIns, perAddress: signIns * ADDRESS_FACTOR }),
+    signUpThrottle: createThrottle({ perAddress: options.signUpsPerMinute ?? 5 }),
+    accessTokenMs: options.accessTokenMinutes * 60_000,
+    refreshTokenMs: options.refreshTokenDays * DAY_MS,
+    refreshKeys: {
+      tag: deriveKey(options.secretKey, "sotto refresh tag"),
+      successor: deriveKey(options.secretKey, "sotto refresh successor"),
+    },
+    dummyHash: await passwords.hashPassword(randomBytes(24).toString("base64url")),
+  };
+}
+
+/** One secret, several uses: a key made for one is of no use for another. */
+function deriveKey(secret: string | Uint8Array, use: string): Uint8Array {
+  return new Uint8Array(createHmac("sha256", secret).update(use).digest());
+}

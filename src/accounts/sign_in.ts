@@ -1,0 +1,50 @@
+import { type AccountId, DomainError, type SessionId } from "../protocol/mod.ts";
+import { findCredentials, lockAccount, replaceHash } from "./accounts_store.ts";
+import type { AccountDeps } from "./deps.ts";
+import { foldName, normalizePassword } from "./names.ts";
+import { answerWithTokens, type DeviceInput, startSession, type TokenAnswer } from "./start_session.ts";
+
+/** What {@link signIn} is asked: a user name or an e-mail address, and the password. */
+export interface SignInInput extends DeviceInput {
+  readonly username?: string | undefined;
+  readonly email?: string | undefined;
+  readonly password: string;
+  /** Where the request came from, for throttling. */
+  readonly address: string;
+}
+
+/** What {@link signIn} did. */
+export interface SignInResult {
+  readonly answer: TokenAnswer;
+  readonly accountId: AccountId;
+  /** Sessions that made room: close their sockets. */
+  readonly ended: readonly SessionId[];
+}
+
+/**
+ * Opens a session for who knows the password.
+ *
+ * - A name that nobody has takes the same work and gets the same answer as a wrong password.
+ * - A hash made with weaker settings is replaced while the password is at hand.
+ *
+ * Throws `invalid_credentials`, `rate_limited`, `bad_request` for a device of another account, and `overloaded`.
+ */
+export async function signIn(deps: AccountDeps, input: SignInInput): Promise<SignInResult> {
+  const by = input.username === undefined ? "email" : "username";
+  const name = foldName(input.username ?? input.email ?? "");
+  await deps.signInThrottle.take({ address: input.address, name });
+  const known = await findCredentials(deps.db, by, name);
+  const password = normalizePassword(input.password);
+  const correct = await deps.passwords.verifyPassword(password, known?.passwordHash ?? deps.dummyHash);
+  if (known === undefined || !correct) throw new DomainError("invalid_credentials");
+  if (deps.passwords.needsRehash(known.passwordHash)) {
+    await replaceHash(deps.db, known.id, known.passwordHash, await deps.passwords.hashPassword(password));
+  }
+  const session = await deps.db.transaction(async (tx) => {
+    await lockAccount(tx, known.id);
+    const { device_id, device_name } = input;
+    return startSession(deps, tx, { accountId: known.id, device_id, device_name });
+  });
+  deps.liveness.drop(session.ended);
+  return { answer: await answerWithTokens(deps, session), accountId: known.id, ended: session.ended };
+}

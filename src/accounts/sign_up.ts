@@ -1,0 +1,57 @@
+import { insertFirstKey, parsePublicKey } from "../keys/mod.ts";
+import { AccountId, DomainError, type SignUpBody, uuidv7 } from "../protocol/mod.ts";
+import type { z } from "zod";
+import { insertAccount } from "./accounts_store.ts";
+import type { AccountDeps } from "./deps.ts";
+import { getMe, type UserAnswer } from "./get_me.ts";
+import { foldName, normalizePassword } from "./names.ts";
+import { adviseOnPassword } from "./password_rules.ts";
+import { answerWithTokens, startSession, type TokenAnswer } from "./start_session.ts";
+
+/** What {@link signUp} is asked. */
+export type SignUpInput = z.infer<typeof SignUpBody> & {
+  /** Where the request came from, for throttling. */
+  readonly address: string;
+  /** Whether a weak password is refused or only advised against. */
+  readonly strength: "rule" | "advice";
+};
+
+/** What {@link signUp} did. */
+export interface SignUpResult {
+  readonly answer: { readonly user: UserAnswer } & TokenAnswer;
+  /** Why the password is weak, where `strength` is `advice`; else empty. */
+  readonly advice: readonly string[];
+}
+
+/**
+ * Makes an account and signs it in. Account, key, device and session are one transaction.
+ *
+ * Throws `weak_password`, `bad_public_key`, `private_key_refused`, `username_taken`, `email_taken`,
+ * `rate_limited`, and `overloaded` when too many passwords are being hashed.
+ */
+export async function signUp(deps: AccountDeps, input: SignUpInput): Promise<SignUpResult> {
+  const advice = adviseOnPassword(input.password, input);
+  if (input.strength === "rule" && advice.length > 0) throw new DomainError("weak_password", { details: { advice } });
+  const key = input.public_key === undefined ? null : parsePublicKey(input.public_key);
+  await deps.signUpThrottle.take({ address: input.address });
+  const passwordHash = await deps.passwords.hashPassword(normalizePassword(input.password));
+  const now = deps.clock.now();
+  const accountId = AccountId.parse(uuidv7(now));
+  const session = await deps.db.transaction(async (tx) => {
+    const inserted = await insertAccount(tx, {
+      id: accountId,
+      username: input.username,
+      usernameKey: foldName(input.username),
+      email: input.email ?? null,
+      emailKey: input.email === undefined ? null : foldName(input.email),
+      displayName: input.display_name ?? null,
+      passwordHash,
+      now,
+    });
+    if (inserted !== "stored") throw new DomainError(inserted);
+    if (key !== null) await insertFirstKey(tx, { accountId, key, now });
+    return startSession(deps, tx, { accountId });
+  });
+  const user = await getMe(deps, { accountId });
+  return { answer: { user, ...(await answerWithTokens(deps, session)) }, advice };
+}
