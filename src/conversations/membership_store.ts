@@ -54,8 +54,11 @@ export type CreateOutcome =
       readonly createdAt: number;
       readonly expiresAt: number | null;
     }
-  /** `conflict`: somebody else has a conversation of this id. `no_account`: one of the people does not exist. */
-  | { readonly status: "conflict" | "no_account" };
+  /**
+   * `conflict`: somebody else has a conversation of this id. `no_account`: one of the people does not
+   * exist. `busy`: the same dm was being made for 2 s.
+   */
+  | { readonly status: "conflict" | "no_account" | "busy" };
 
 /** One change of a conversation's members: all of `accountIds` or none. */
 export interface MembershipChangeRequest {
@@ -140,6 +143,7 @@ export async function insertConversation(sql: Sql, input: NewConversation): Prom
     return { ...placeOf(row), id: row.conversation };
   } catch (error) {
     if (isMissingAccount(error)) return { status: "no_account" };
+    if (isLockTimeout(error)) return { status: "busy" };
     throw error;
   }
 }
