@@ -49,7 +49,7 @@ export const ERRORS = {
   rate_limited: { status: 429, retryable: true, message: "Wait before you try again" },
   too_many_in_flight: { status: 429, retryable: true, message: "Wait for receipts before you send more" },
   upgrade_required: { status: 426, retryable: false, message: "Connect with a WebSocket" },
-  internal: { status: 500, retryable: true, message: "Something failed here; quote the request id" },
+  internal: { status: 500, retryable: false, message: "Report this with its request id: something failed here" },
   busy: { status: 503, retryable: true, message: "Try again: the conversation is busy" },
   overloaded: { status: 503, retryable: true, message: "Try again later: too much is waiting" },
   unavailable: { status: 503, retryable: true, message: "Try again: a part of the server does not answer" },

@@ -1,0 +1,157 @@
+/** Reading conversations and their members. What changes them is `membership_store.ts`. */
+import type { Sql } from "../platform/postgres.ts";
+import type { AccountId, ConversationId, ConversationType, Encryption, MessageId } from "../protocol/mod.ts";
+import type { Head, Member } from "./heads.ts";
+import { CONVERSATION_KINDS, ENCRYPTIONS, ROLES } from "./membership_store.ts";
+
+interface HeadSqlRow {
+  id: ConversationId;
+  kind: number;
+  encryption: number;
+  retention_seconds: number | null;
+  members_version: number;
+  data_key: Uint8Array | null;
+  accounts: AccountId[];
+  roles: number[];
+  joined: number[];
+  can_send: boolean[];
+}
+
+/*
+ * One statement, so one snapshot: the members are those of that version. Indexes: conversations'
+ * key, members_open.
+ */
+const LOAD_HEADS = `
+select c.id, c.kind, c.encryption, c.retention_seconds, c.members_version, c.data_key,
+       coalesce(m.accounts, '{}') as accounts, coalesce(m.roles, '{}') as roles,
+       coalesce(m.joined, '{}') as joined, coalesce(m.can_send, '{}') as can_send
+from conversations c
+left join lateral (
+  select array_agg(m.account::text) as accounts, array_agg(m.role::int) as roles,
+         array_agg(m.joined_seq::float8) as joined, array_agg(m.can_send) as can_send
+  from members m where m.conversation = c.id and m.left_seq is null) m on true
+where c.id = any ($1::uuid[])`;
+
+/** Loads heads with their members; those that do not exist are missing. */
+export async function loadHeads(sql: Sql, ids: readonly ConversationId[]): Promise<Head[]> {
+  const rows = await sql.query<HeadSqlRow>(LOAD_HEADS, [ids], "load_heads");
+  return rows.map((row) => ({
+    id: row.id,
+    type: nameOf(CONVERSATION_KINDS, row.kind),
+    encryption: nameOf(ENCRYPTIONS, row.encryption),
+    retentionSeconds: row.retention_seconds,
+    membersVersion: row.members_version,
+    dataKey: row.data_key,
+    members: new Map(row.accounts.map((account, i): [AccountId, Member] => [account, memberAt(row, i)])),
+  }));
+}
+
+function memberAt(row: HeadSqlRow, i: number): Member {
+  return {
+    role: nameOf(ROLES, row.roles[i] ?? ROLES.member),
+    joinedSeq: row.joined[i] ?? 0,
+    canSend: row.can_send[i] ?? false,
+  };
+}
+
+function nameOf<Name extends string>(names: Readonly<Record<Name, number>>, value: number): Name {
+  const found = (Object.keys(names) as Name[]).find((name) => names[name] === value);
+  if (found === undefined) throw new Error(`Teach this version the stored value ${value}`);
+  return found;
+}
+
+/** A conversation as its members see it. Times are milliseconds since the epoch. */
+export interface ConversationSummary {
+  readonly id: ConversationId;
+  readonly type: ConversationType;
+  readonly encryption: Encryption;
+  readonly name: string | null;
+  readonly participantIds: readonly AccountId[];
+  readonly lastSeq: number;
+  readonly lastMessageId: MessageId | null;
+  readonly lastActivity: number;
+  readonly messageCount: number;
+  readonly retentionSeconds: number | null;
+  readonly createdAt: number;
+}
+
+interface SummarySqlRow {
+  id: ConversationId;
+  kind: number;
+  encryption: number;
+  name: string | null;
+  participants: AccountId[];
+  last_seq: number;
+  last_message_id: MessageId | null;
+  last_activity: Date;
+  counted: number;
+  retention_seconds: number | null;
+  created_at: Date;
+}
+
+const SUMMARY_COLUMNS = `c.id, c.kind, c.encryption, c.name, c.last_seq, c.last_message_id, c.last_activity, c.counted,
+  c.retention_seconds, c.created_at,
+  array(select p.account::text from members p where p.conversation = c.id and p.left_seq is null
+        order by p.joined_seq, p.account) as participants`;
+
+const FIND_SUMMARY = `select ${SUMMARY_COLUMNS} from conversations c
+  join members m on m.conversation = c.id and m.account = $2 and m.left_seq is null
+  where c.id = $1`;
+
+/** Finds a conversation that an account is a member of. Index: members_open. */
+export async function findSummary(sql: Sql, id: ConversationId, account: AccountId): Promise<ConversationSummary | null> {
+  const [row] = await sql.query<SummarySqlRow>(FIND_SUMMARY, [id, account]);
+  return row === undefined ? null : toSummary(row);
+}
+
+const LIST_SUMMARIES = `select ${SUMMARY_COLUMNS} from members m join conversations c on c.id = m.conversation
+  where m.account = $1 and m.left_seq is null
+    and ($2::timestamptz is null or (c.last_activity, c.id) < ($2::timestamptz, $3::uuid))
+  order by c.last_activity desc, c.id desc limit $4`;
+
+/** Where a page of conversations begins: behind this one. */
+export interface SummaryPlace {
+  readonly lastActivity: number;
+  readonly id: ConversationId;
+}
+
+/** Lists an account's conversations, the latest activity first. Index: members_account. */
+export async function listSummaries(
+  sql: Sql,
+  account: AccountId,
+  behind: SummaryPlace | null,
+  limit: number,
+): Promise<ConversationSummary[]> {
+  const rows = await sql.query<SummarySqlRow>(LIST_SUMMARIES, [
+    account,
+    behind === null ? null : new Date(behind.lastActivity).toISOString(),
+    behind?.id ?? null,
+    limit,
+  ]);
+  return rows.map(toSummary);
+}
+
+function toSummary(row: SummarySqlRow): ConversationSummary {
+  return {
+    id: row.id,
+    type: nameOf(CONVERSATION_KINDS, row.kind),
+    encryption: nameOf(ENCRYPTIONS, row.encryption),
+    name: row.name,
+    participantIds: row.participants,
+    lastSeq: row.last_seq,
+    lastMessageId: row.last_message_id,
+    lastActivity: row.last_activity.getTime(),
+    messageCount: row.counted,
+    retentionSeconds: row.retention_seconds,
+    createdAt: row.created_at.getTime(),
+  };
+}
+
+const FIND_TOP = `select c.last_seq from conversations c
+  join members m on m.conversation = c.id and m.account = $2 and m.left_seq is null where c.id = $1`;
+
+/** The last seq of a conversation that an account is a member of. */
+export async function findTop(sql: Sql, id: ConversationId, account: AccountId): Promise<number | null> {
+  const [row] = await sql.query<{ last_seq: number }>(FIND_TOP, [id, account]);
+  return row?.last_seq ?? null;
+}

@@ -1,0 +1,112 @@
+/** Making a conversation: a dm, which exists once per pair, encryption and retention, or a group. */
+import { createHash } from "node:crypto";
+import {
+  type AccountId,
+  type ConversationId,
+  type ConversationType,
+  DomainError,
+  type Encryption,
+  LIMITS,
+  type LogEntry,
+  newMessageId,
+  uuidv7,
+} from "../protocol/mod.ts";
+import { membershipBody } from "./body.ts";
+import type { ConversationsDeps, Delivery } from "./deps.ts";
+import { insertConversation } from "./membership_store.ts";
+
+/** What is asked for. */
+export interface CreateConversationInput {
+  readonly creatorId: AccountId;
+  readonly type: ConversationType;
+  readonly encryption: Encryption;
+  readonly name: string | null;
+  /** The others; the creator may be among them. */
+  readonly participantIds: readonly AccountId[];
+  readonly retentionSeconds: number | null;
+}
+
+/** The conversation, and what to deliver if it is new. */
+export interface CreatedConversation {
+  readonly id: ConversationId;
+  readonly created: boolean;
+  readonly delivery: Delivery | null;
+}
+
+/**
+ * Creates a conversation; asking again for the same dm gives the same one.
+ *
+ * Errors: `bad_request`, `encryption_unsupported`, `user_not_found` with `details.user_ids`,
+ * `too_many_participants`.
+ */
+export async function createConversation(
+  deps: ConversationsDeps,
+  input: CreateConversationInput,
+): Promise<CreatedConversation> {
+  const others = [...new Set(input.participantIds)].filter((id) => id !== input.creatorId);
+  checkShape(input, others);
+  await checkAccounts(deps, others);
+  const now = deps.clock.now();
+  const id = uuidv7(now) as ConversationId;
+  const userIds = [input.creatorId, ...others];
+  const change = { change: "created", user_ids: userIds } as const;
+  const event = { id: newMessageId(now), ...membershipBody(deps.digestKey, change) };
+  const outcome = await insertConversation(deps.db, {
+    id,
+    type: input.type,
+    encryption: input.encryption,
+    name: input.type === "dm" ? null : input.name,
+    creatorId: input.creatorId,
+    otherIds: others,
+    retentionSeconds: input.retentionSeconds,
+    dmKey: input.type === "dm" ? dmKeyOf(userIds, input.encryption, input.retentionSeconds) : null,
+    dataKey: input.encryption === "server" ? deps.sealer.newDataKey(id) : null,
+    event: { id: event.id, body: event.bytes, digest: event.digest },
+  });
+  switch (outcome.status) {
+    case "known":
+      return { id: outcome.id, created: false, delivery: null };
+    case "no_account":
+      throw new DomainError("user_not_found");
+    case "conflict":
+      throw new Error("A new conversation's id was taken");
+    case "stored": {
+      const entry: LogEntry = {
+        kind: "membership",
+        id: event.id,
+        conversationId: outcome.id,
+        seq: outcome.seq,
+        senderId: input.creatorId,
+        createdAt: outcome.createdAt,
+        expiresAt: outcome.expiresAt,
+        content: change,
+      };
+      return { id: outcome.id, created: true, delivery: { entry, stored: true, recipients: userIds } };
+    }
+  }
+}
+
+function checkShape(input: CreateConversationInput, others: readonly AccountId[]): void {
+  const refuse = (field: string, text: string): never => {
+    throw new DomainError("bad_request", { details: { fields: { [field]: text } } });
+  };
+  if (input.type === "channel") refuse("conversation_type", "must be dm or group: channels are not offered yet");
+  if (input.encryption === "mls") throw new DomainError("encryption_unsupported", { details: { offered: ["opaque", "server"] } });
+  if (input.type === "dm" && others.length !== 1) refuse("participant_ids", "must name exactly one other user in a dm");
+  if (others.length + 1 > LIMITS.participants) {
+    throw new DomainError("too_many_participants", { details: { most: LIMITS.participants } });
+  }
+}
+
+/** Refuses accounts that do not exist, by name. */
+export async function checkAccounts(deps: ConversationsDeps, ids: readonly AccountId[]): Promise<void> {
+  const existing = await deps.existingAccounts(ids);
+  const missing = ids.filter((id) => !existing.has(id));
+  if (missing.length > 0) throw new DomainError("user_not_found", { details: { user_ids: missing.slice(0, 10) } });
+}
+
+/** The same for the same pair, whoever asks. */
+function dmKeyOf(ids: readonly AccountId[], encryption: Encryption, retentionSeconds: number | null): Uint8Array {
+  const text = [...[...ids].sort(), encryption, String(retentionSeconds)].join(" ");
+  return createHash("sha256").update(text).digest();
+}

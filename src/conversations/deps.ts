@@ -1,0 +1,36 @@
+/** What the use cases of this slice are given, and what they give back to be delivered. */
+import type { Clock } from "../platform/clock.ts";
+import type { Database } from "../platform/postgres.ts";
+import type { AccountId, LogEntry } from "../protocol/mod.ts";
+import type { CursorWriter } from "./cursors.ts";
+import type { EventLog } from "./event_log.ts";
+import type { Heads } from "./heads.ts";
+import type { PageReader } from "./page_reader.ts";
+import type { Sealer } from "./sealer.ts";
+
+/** See the head of this file; made by `openConversations`. */
+export interface ConversationsDeps {
+  readonly db: Database;
+  readonly log: EventLog;
+  readonly heads: Heads;
+  readonly pages: PageReader;
+  readonly cursors: CursorWriter;
+  readonly sealer: Sealer;
+  /** 32 bytes; the key of the digests in the log. */
+  readonly digestKey: Uint8Array;
+  readonly clock: Clock;
+  /** Which of these accounts there are. */
+  readonly existingAccounts: (ids: readonly AccountId[]) => Promise<ReadonlySet<AccountId>>;
+  /** Told of a fault that the caller need not know of. */
+  readonly onFault: (what: string, error: unknown) => void;
+}
+
+/** A committed entry, for those who may see it. */
+export interface Delivery {
+  readonly entry: LogEntry;
+  /** False for a retry's twin: the log may know more of it than the retry does, so it is read there. */
+  readonly stored: boolean;
+  readonly recipients: readonly AccountId[];
+  /** Whose membership ended with this entry, which they do not see. */
+  readonly left?: readonly AccountId[];
+}

@@ -1,0 +1,117 @@
+/**
+ * What this node knows of conversations: kind, encryption and who is a member, with the
+ * version that this was true at. Kind and encryption never change; membership does, and
+ * the log says so: every append gives the version under the head's lock, so a stale entry
+ * is noticed by its first use and never decides anything.
+ *
+ * - Bounded: the least recently used entry goes first.
+ * - `use` keeps order: callers that wait for the same conversation go on in the order they
+ *   came, and nobody who comes later overtakes them.
+ */
+import type { Sql } from "../platform/postgres.ts";
+import type { AccountId, ConversationId, ConversationType, Encryption } from "../protocol/mod.ts";
+import { loadHeads } from "./conversations_store.ts";
+
+/** A member as the node knows it. */
+export interface Member {
+  readonly role: "owner" | "admin" | "member";
+  readonly joinedSeq: number;
+  readonly canSend: boolean;
+}
+
+/** A conversation as the node knows it. */
+export interface Head {
+  readonly id: ConversationId;
+  readonly type: ConversationType;
+  readonly encryption: Encryption;
+  readonly retentionSeconds: number | null;
+  readonly membersVersion: number;
+  readonly members: ReadonlyMap<AccountId, Member>;
+  /** The wrapped data key of a `server` conversation. */
+  readonly dataKey: Uint8Array | null;
+}
+
+/** What a user of a head is given: the head, `null` where there is no such conversation, or why it is not known. */
+type HeadAnswer = { readonly head: Head | null } | { readonly error: unknown };
+
+type Entry = { head: Head } | { waiting: ((answer: HeadAnswer) => void)[] };
+
+/** Entries kept; a group of 1,000 costs about 100 KB, a dm about 1 KB. */
+const MOST_MEMBERS = 500_000;
+
+/** See the head of this file. */
+export class Heads {
+  readonly #sql: Sql;
+  readonly #entries = new Map<ConversationId, Entry>();
+  #members = 0;
+
+  constructor(sql: Sql) {
+    this.#sql = sql;
+  }
+
+  /** Calls `then` with the head: at once where it is known, else once it is loaded. */
+  use(id: ConversationId, then: (answer: HeadAnswer) => void): void {
+    const entry = this.#entries.get(id);
+    if (entry === undefined) this.#load(id, then);
+    else if ("waiting" in entry) entry.waiting.push(then);
+    else {
+      this.#entries.delete(id); // to the end: the most recently used
+      this.#entries.set(id, entry);
+      then({ head: entry.head });
+    }
+  }
+
+  /** The head as a promise, for callers to whom order does not matter. */
+  get(id: ConversationId): Promise<Head | null> {
+    return new Promise((resolve, reject) => {
+      this.use(id, (answer) => ("head" in answer ? resolve(answer.head) : reject(answer.error)));
+    });
+  }
+
+  /** The head at `version` or newer. */
+  async atLeast(id: ConversationId, version: number): Promise<Head | null> {
+    const head = await this.get(id);
+    if (head === null || head.membersVersion >= version) return head;
+    this.forget(id, version);
+    return this.get(id);
+  }
+
+  /** Forgets a head that is older than `version`; the next use loads it. */
+  forget(id: ConversationId, version: number): void {
+    const entry = this.#entries.get(id);
+    if (entry === undefined || "waiting" in entry || entry.head.membersVersion >= version) return;
+    this.#drop(id, entry.head);
+  }
+
+  #load(id: ConversationId, then: (answer: HeadAnswer) => void): void {
+    const entry = { waiting: [then] };
+    this.#entries.set(id, entry);
+    loadHeads(this.#sql, [id]).then(
+      (heads) => this.#loaded(id, entry.waiting, { head: heads[0] ?? null }),
+      (error) => this.#loaded(id, entry.waiting, { error }),
+    );
+  }
+
+  /** Keeps the head and lets all who wait go on, in one step, so that nobody overtakes them. */
+  #loaded(id: ConversationId, waiting: ((answer: HeadAnswer) => void)[], answer: HeadAnswer): void {
+    this.#entries.delete(id);
+    if ("head" in answer && answer.head !== null) {
+      this.#entries.set(id, { head: answer.head });
+      this.#members += answer.head.members.size + 10;
+      this.#trim();
+    }
+    for (const then of waiting) then(answer);
+  }
+
+  #trim(): void {
+    for (const [id, entry] of this.#entries) {
+      if (this.#members <= MOST_MEMBERS) return;
+      if ("head" in entry) this.#drop(id, entry.head);
+    }
+  }
+
+  #drop(id: ConversationId, head: Head): void {
+    this.#entries.delete(id);
+    this.#members -= head.members.size + 10;
+  }
+}

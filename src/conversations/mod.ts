@@ -1,0 +1,23 @@
+/**
+ * Conversations and their logs: who is in them, what was said, and how far each device is.
+ *
+ * Owns: the tables conversations, members, events, device_cursors, device_sync, confirmations;
+ * the lanes that write the log; the cache of heads; cursors on their way to the database.
+ *
+ * - An entry is answered after its commit, never before, and has one seq for ever.
+ * - Nobody sends or reads outside joined <= seq < left.
+ * - Use cases commit and give back what to deliver; they deliver nothing themselves.
+ *
+ * May import: protocol, platform, and the door of accounts.
+ */
+export type { ConversationSummary, SummaryPlace } from "./conversations_store.ts";
+export { type CreateConversationInput, type CreatedConversation, createConversation } from "./create_conversation.ts";
+export type { ConversationsDeps, Delivery } from "./deps.ts";
+export type { BehindRow, PageRequest } from "./events_store.ts";
+export { type Conversations, type OpenConversationsOptions, openConversations } from "./open.ts";
+export { BEHIND_LIMIT, type Page } from "./page_reader.ts";
+export { addParticipant, findVisibleTop, type ParticipantInput, removeParticipant, requireMember } from "./participants.ts";
+export { getConversation, listConversations, listMessages, type MessagePage } from "./read_conversations.ts";
+export { type SendMessageInput, type SentMessage, sendMessage } from "./send_message.ts";
+export { confirmDelivered, listUndelivered, type UndeliveredPage } from "./undelivered.ts";
+export type { UndeliveredPlace } from "./undelivered_store.ts";

@@ -1,0 +1,106 @@
+/** Who is in a conversation: adding, removing, leaving, and asking. */
+import {
+  type AccountId,
+  type ConversationId,
+  DomainError,
+  type ErrorCode,
+  LIMITS,
+  type LogEntry,
+  newMessageId,
+} from "../protocol/mod.ts";
+import { membershipBody } from "./body.ts";
+import { findTop } from "./conversations_store.ts";
+import { checkAccounts } from "./create_conversation.ts";
+import type { ConversationsDeps, Delivery } from "./deps.ts";
+import type { Head } from "./heads.ts";
+import { changeMembership, type MembershipRefusal } from "./membership_store.ts";
+import { recipientsOf } from "./send_message.ts";
+
+/** Whose membership changes, by whom. */
+export interface ParticipantInput {
+  readonly actorId: AccountId;
+  readonly conversationId: ConversationId;
+  readonly accountId: AccountId;
+}
+
+/**
+ * Adds somebody to a group. Errors: `conversation_not_found`, `forbidden`, `already_member`,
+ * `user_not_found`, `too_many_participants`; retryable `busy`.
+ */
+export async function addParticipant(deps: ConversationsDeps, input: ParticipantInput): Promise<Delivery> {
+  await requireMember(deps, input.actorId, input.conversationId);
+  await checkAccounts(deps, [input.accountId]);
+  return change(deps, input, "add", "joined");
+}
+
+/**
+ * Removes somebody from a group, or leaves it. Errors: `conversation_not_found`, `forbidden`,
+ * `user_not_found`; retryable `busy`.
+ */
+export function removeParticipant(deps: ConversationsDeps, input: ParticipantInput): Promise<Delivery> {
+  return change(deps, input, "remove", input.actorId === input.accountId ? "left" : "removed");
+}
+
+const REFUSALS = {
+  conflict: "conflict",
+  no_conversation: "conversation_not_found",
+  id_out_of_window: "id_out_of_window",
+  forbidden: "forbidden",
+  already_member: "already_member",
+  not_member: "user_not_found",
+  too_many: "too_many_participants",
+  no_account: "user_not_found",
+  busy: "busy",
+} as const satisfies Record<MembershipRefusal, ErrorCode>;
+
+async function change(
+  deps: ConversationsDeps,
+  input: ParticipantInput,
+  direction: "add" | "remove",
+  what: "joined" | "left" | "removed",
+): Promise<Delivery> {
+  const { actorId, conversationId, accountId } = input;
+  const content = { change: what, user_ids: [accountId] } as const;
+  const body = membershipBody(deps.digestKey, content);
+  // The id is the server's own and the clock that judges it is the database's.
+  const id = newMessageId(deps.clock.now());
+  const outcome = await changeMembership(deps.db, {
+    conversationId,
+    actorId,
+    change: direction,
+    accountIds: [accountId],
+    canSend: true,
+    event: { id, body: body.bytes, digest: body.digest },
+    limit: LIMITS.participants,
+  });
+  if (outcome.status !== "stored" && outcome.status !== "known") throw new DomainError(REFUSALS[outcome.status]);
+  const head = await deps.heads.atLeast(conversationId, outcome.membersVersion);
+  const entry: LogEntry = {
+    kind: "membership",
+    id,
+    conversationId,
+    seq: outcome.seq,
+    senderId: actorId,
+    createdAt: outcome.createdAt,
+    expiresAt: outcome.expiresAt,
+    content,
+  };
+  const recipients = recipientsOf(head, outcome.seq);
+  return { entry, stored: true, recipients, ...(direction === "remove" ? { left: [accountId] } : {}) };
+}
+
+/**
+ * The head of a conversation that the account is a member of, else `conversation_not_found`.
+ * A node that believes otherwise looks again, for it may not have heard of a join.
+ */
+export async function requireMember(deps: ConversationsDeps, accountId: AccountId, id: ConversationId): Promise<Head> {
+  let head = await deps.heads.get(id);
+  if (head !== null && !head.members.has(accountId)) head = await deps.heads.atLeast(id, head.membersVersion + 1);
+  if (head === null || !head.members.has(accountId)) throw new DomainError("conversation_not_found");
+  return head;
+}
+
+/** The last seq that a member may see, or `null` for who is none. */
+export function findVisibleTop(deps: ConversationsDeps, accountId: AccountId, id: ConversationId): Promise<number | null> {
+  return findTop(deps.db, id, accountId);
+}

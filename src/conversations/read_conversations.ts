@@ -1,0 +1,70 @@
+/** Reading over HTTP: a conversation, the list of them, and pages of a log. */
+import { type AccountId, type ConversationId, DomainError, type LogEntry } from "../protocol/mod.ts";
+import { type ConversationSummary, findSummary, listSummaries, type SummaryPlace } from "./conversations_store.ts";
+import type { ConversationsDeps } from "./deps.ts";
+import { listHistory } from "./events_store.ts";
+
+/** A conversation that the account is a member of; else `conversation_not_found`. */
+export async function getConversation(
+  deps: ConversationsDeps,
+  accountId: AccountId,
+  id: ConversationId,
+): Promise<ConversationSummary> {
+  const summary = await findSummary(deps.db, id, accountId);
+  if (summary === null) throw new DomainError("conversation_not_found");
+  return summary;
+}
+
+/** One page of an account's conversations, the latest activity first. */
+export async function listConversations(
+  deps: ConversationsDeps,
+  input: { readonly accountId: AccountId; readonly behind: SummaryPlace | null; readonly limit: number },
+): Promise<{ readonly conversations: readonly ConversationSummary[]; readonly next: SummaryPlace | null }> {
+  const found = await listSummaries(deps.db, input.accountId, input.behind, input.limit + 1);
+  const conversations = found.slice(0, input.limit);
+  const last = conversations.at(-1);
+  const more = found.length > input.limit && last !== undefined;
+  return { conversations, next: more ? { lastActivity: last.lastActivity, id: last.id } : null };
+}
+
+/** Which page of a log: beyond a seq in one direction, or the newest. */
+export interface ListMessagesInput {
+  readonly accountId: AccountId;
+  readonly conversationId: ConversationId;
+  readonly limit: number;
+  readonly afterSeq: number | null;
+  readonly beforeSeq: number | null;
+}
+
+/** A page in rising order. `next` and `previous` are seqs to go on from, `null` at an end. */
+export interface MessagePage {
+  readonly entries: readonly LogEntry[];
+  /** For `after_seq`: what is newer. */
+  readonly next: number | null;
+  /** For `before_seq`: what is older. */
+  readonly previous: number | null;
+}
+
+/** Beyond every seq there can be. */
+const END = Number.MAX_SAFE_INTEGER;
+
+/** A page of a log, of the entries that the caller may see; else `conversation_not_found`. */
+export async function listMessages(deps: ConversationsDeps, input: ListMessagesInput): Promise<MessagePage> {
+  const { accountId, conversationId, limit } = input;
+  await getConversation(deps, accountId, conversationId);
+  const forward = input.afterSeq !== null;
+  const from = forward ? (input.afterSeq ?? 0) : (input.beforeSeq ?? END);
+  const rows = await listHistory(deps.db, {
+    accountId,
+    conversationId,
+    direction: forward ? "after" : "before",
+    seq: from,
+    limit: limit + 1, // one more tells whether the page is the last
+  });
+  const more = rows.length > limit;
+  const page = !more ? rows : forward ? rows.slice(0, limit) : rows.slice(rows.length - limit);
+  const entries = await deps.pages.entries(conversationId, page);
+  const [first, last] = [entries[0]?.seq ?? null, entries.at(-1)?.seq ?? null];
+  if (forward) return { entries, next: more ? last : null, previous: first };
+  return { entries, next: input.beforeSeq === null ? null : last, previous: more ? first : null };
+}

@@ -1,0 +1,168 @@
+/** `/api/conversations` (family B of the contracts). A route parses, calls one use case, delivers, answers. */
+import { Elysia } from "elysia";
+import { z } from "zod";
+import type { Principal } from "../accounts/mod.ts";
+import {
+  AccountId,
+  AddParticipantBody,
+  ConversationId,
+  CreateConversationBody,
+  DomainError,
+  ListConversationsQuery,
+  ListMessagesQuery,
+  newMessageId,
+  PostMessageBody,
+  toEventFrame,
+} from "../protocol/mod.ts";
+import type { ConversationSummary, SummaryPlace } from "./conversations_store.ts";
+import { createConversation } from "./create_conversation.ts";
+import type { ConversationsDeps, Delivery } from "./deps.ts";
+import { addParticipant, removeParticipant } from "./participants.ts";
+import { getConversation, listConversations, listMessages } from "./read_conversations.ts";
+import { sendMessage } from "./send_message.ts";
+
+/** What app.ts passes in. */
+export interface ConversationRoutesContext {
+  readonly conversations: ConversationsDeps;
+  readonly authenticate: (request: Request) => Promise<Principal>;
+  /** Hands what was committed to the spine. */
+  readonly deliver: (delivery: Delivery) => void;
+}
+
+const ConversationParams = z.object({ id: ConversationId });
+const ParticipantParams = z.object({ id: ConversationId, user_id: AccountId });
+
+/** The routes under `/api/conversations`. */
+export function conversationRoutes(context: ConversationRoutesContext) {
+  const { conversations, authenticate, deliver } = context;
+  return new Elysia({ name: "conversations", prefix: "/api/conversations" })
+    .post(
+      "/",
+      async ({ body, request, set }) => {
+        const caller = await authenticate(request);
+        const { id, created, delivery } = await createConversation(conversations, {
+          creatorId: caller.accountId,
+          type: body.conversation_type,
+          encryption: body.encryption ?? (body.conversation_type === "channel" ? "server" : "opaque"),
+          name: body.name ?? null,
+          participantIds: body.participant_ids,
+          retentionSeconds: body.retention_seconds ?? null,
+        });
+        if (delivery !== null) deliver(delivery);
+        set.status = created ? 201 : 200;
+        return summaryAnswer(await getConversation(conversations, caller.accountId, id));
+      },
+      { body: CreateConversationBody },
+    )
+    .get(
+      "/",
+      async ({ query, request }) => {
+        const caller = await authenticate(request);
+        const behind = query.cursor === undefined ? null : readCursor(query.cursor);
+        const page = await listConversations(conversations, { accountId: caller.accountId, behind, limit: query.limit });
+        return { conversations: page.conversations.map(summaryAnswer), next: page.next === null ? null : writeCursor(page.next) };
+      },
+      { query: ListConversationsQuery },
+    )
+    .get(
+      "/:id",
+      async ({ params, request }) => {
+        const caller = await authenticate(request);
+        return summaryAnswer(await getConversation(conversations, caller.accountId, params.id));
+      },
+      { params: ConversationParams },
+    )
+    .use(participantRoutes(context))
+    .use(messageRoutes(context));
+}
+
+function participantRoutes({ conversations, authenticate, deliver }: ConversationRoutesContext) {
+  return new Elysia({ name: "participants" })
+    .post(
+      "/:id/participants",
+      async ({ params, body, request, set }) => {
+        const caller = await authenticate(request);
+        const change = { actorId: caller.accountId, conversationId: params.id, accountId: body.user_id };
+        deliver(await addParticipant(conversations, change));
+        set.status = 201;
+        return summaryAnswer(await getConversation(conversations, caller.accountId, params.id));
+      },
+      { params: ConversationParams, body: AddParticipantBody },
+    )
+    .delete(
+      "/:id/participants/:user_id",
+      async ({ params, request, set }) => {
+        const caller = await authenticate(request);
+        const change = { actorId: caller.accountId, conversationId: params.id, accountId: params.user_id };
+        deliver(await removeParticipant(conversations, change));
+        set.status = 204;
+      },
+      { params: ParticipantParams },
+    );
+}
+
+function messageRoutes({ conversations, authenticate, deliver }: ConversationRoutesContext) {
+  return new Elysia({ name: "messages" })
+    .post(
+      "/:id/messages",
+      async ({ params, body, request, set }) => {
+        const caller = await authenticate(request);
+        const { id, expires_in: expiresIn, ...content } = body;
+        const sent = await sendMessage(conversations, {
+          senderId: caller.accountId,
+          conversationId: params.id,
+          id: id ?? newMessageId(conversations.clock.now()),
+          content,
+          expiresIn: expiresIn ?? null,
+        });
+        deliver(sent.delivery);
+        set.status = sent.delivery.stored ? 201 : 200;
+        return toEventFrame(sent.entry);
+      },
+      { params: ConversationParams, body: PostMessageBody },
+    )
+    .get(
+      "/:id/messages",
+      async ({ params, query, request }) => {
+        const caller = await authenticate(request);
+        const page = await listMessages(conversations, {
+          accountId: caller.accountId,
+          conversationId: params.id,
+          limit: query.limit,
+          afterSeq: query.after_seq ?? null,
+          beforeSeq: query.before_seq ?? null,
+        });
+        return { messages: page.entries.map(toEventFrame), next: page.next, previous: page.previous };
+      },
+      { params: ConversationParams, query: ListMessagesQuery },
+    );
+}
+
+function summaryAnswer(summary: ConversationSummary) {
+  return {
+    id: summary.id,
+    conversation_type: summary.type,
+    encryption: summary.encryption,
+    name: summary.name,
+    participant_ids: summary.participantIds,
+    last_seq: summary.lastSeq,
+    last_message_id: summary.lastMessageId,
+    last_activity: new Date(summary.lastActivity).toISOString(),
+    message_count: summary.messageCount,
+    retention_seconds: summary.retentionSeconds,
+    created_at: new Date(summary.createdAt).toISOString(),
+  };
+}
+
+function writeCursor(place: SummaryPlace): string {
+  return `${place.lastActivity}_${place.id}`;
+}
+
+function readCursor(text: string): SummaryPlace {
+  const [at = "", id] = text.split("_");
+  const parsed = ConversationId.safeParse(id);
+  if (!/^\d{1,15}$/.test(at) || !parsed.success) {
+    throw new DomainError("bad_request", { details: { fields: { cursor: "must be the next of an earlier page" } } });
+  }
+  return { lastActivity: Number(at), id: parsed.data };
+}

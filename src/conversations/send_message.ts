@@ -1,0 +1,127 @@
+/**
+ * Sending one message: from what the sender said to a committed entry and those who get it.
+ *
+ * Everything up to the append is one synchronous step once the head is known, so that two
+ * sends of one sender reach the log in the order they were made.
+ */
+import {
+  DomainError,
+  type AccountId,
+  type ConversationId,
+  type ErrorCode,
+  type LogEntry,
+  type MessageContent,
+  type MessageId,
+} from "../protocol/mod.ts";
+import { checkContent, messageBody } from "./body.ts";
+import type { ConversationsDeps, Delivery } from "./deps.ts";
+import type { AppendOutcome } from "./event_log.ts";
+import type { Head } from "./heads.ts";
+
+/** What is sent, by whom and where. */
+export interface SendMessageInput {
+  readonly senderId: AccountId;
+  readonly conversationId: ConversationId;
+  readonly id: MessageId;
+  readonly content: MessageContent;
+  /** Seconds until it expires; `null` for the conversation's retention. */
+  readonly expiresIn: number | null;
+}
+
+/** What came of it. */
+export interface SentMessage {
+  readonly entry: LogEntry;
+  readonly delivery: Delivery;
+}
+
+/**
+ * Stores a message and says whom to deliver it to, once it is committed.
+ *
+ * Errors: `conversation_not_found`, `encryption_mismatch`, `idempotency_conflict`, `conflict`,
+ * `id_out_of_window`; retryable `busy`, `overloaded`, `unavailable`, `internal`.
+ */
+export function sendMessage(deps: ConversationsDeps, input: SendMessageInput): Promise<SentMessage> {
+  return new Promise((resolve, reject) => {
+    deps.heads.use(input.conversationId, (answer) => {
+      try {
+        if ("error" in answer) throw answer.error;
+        if (answer.head === null) throw new DomainError("conversation_not_found");
+        append(deps, answer.head, input).then(resolve, reject);
+      } catch (error) {
+        reject(error);
+      }
+    });
+  });
+}
+
+function append(deps: ConversationsDeps, head: Head, input: SendMessageInput): Promise<SentMessage> {
+  const checked = head.members.get(input.senderId)?.canSend === true;
+  try {
+    checkContent(head.encryption, input.content);
+  } catch (error) {
+    // Who is no member learns nothing of the conversation, not even its encryption.
+    throw checked ? error : new DomainError("conversation_not_found");
+  }
+  const body = messageBody(deps, head, input.id, input.content, input.expiresIn);
+  return deps.log
+    .append({
+      id: input.id,
+      conversationId: head.id,
+      senderId: input.senderId,
+      // Version 0 fits no head: then the member row decides, for this node may not know of a join yet.
+      membersVersion: checked ? head.membersVersion : 0,
+      kind: "message",
+      body: body.bytes,
+      digest: body.digest,
+      expireAfter: input.expiresIn,
+      counts: true,
+    })
+    .then((outcome) => conclude(deps, head, input, outcome));
+}
+
+const REFUSALS = {
+  conflict_body: "idempotency_conflict",
+  conflict_id: "conflict",
+  not_member: "conversation_not_found",
+  no_conversation: "conversation_not_found",
+  id_out_of_window: "id_out_of_window",
+  busy: "busy",
+  overloaded: "overloaded",
+  unavailable: "unavailable",
+  failed: "internal",
+} as const satisfies Record<string, ErrorCode>;
+
+function conclude(
+  deps: ConversationsDeps,
+  head: Head,
+  input: SendMessageInput,
+  outcome: AppendOutcome,
+): SentMessage | Promise<SentMessage> {
+  if (outcome.status !== "stored" && outcome.status !== "known") throw new DomainError(REFUSALS[outcome.status]);
+  const entry: LogEntry = {
+    kind: "message",
+    id: input.id,
+    conversationId: input.conversationId,
+    seq: outcome.seq,
+    senderId: input.senderId,
+    createdAt: outcome.createdAt,
+    expiresAt: outcome.expiresAt,
+    content: input.content,
+  };
+  const stored = outcome.status === "stored";
+  const sent = (current: Head | null) => ({ entry, delivery: { entry, stored, recipients: recipientsOf(current, entry.seq) } });
+  if (head.membersVersion === outcome.membersVersion) return sent(head);
+  return deps.heads.atLeast(head.id, outcome.membersVersion).then(sent, (error) => {
+    // Stored, but this node cannot learn for whom: the receipt stands, and recipients find it in the log.
+    deps.onFault("recipients", error);
+    return sent(null);
+  });
+}
+
+/** The members who may see `seq`. */
+export function recipientsOf(head: Head | null, seq: number): readonly AccountId[] {
+  if (head === null) return [];
+  const recipients: AccountId[] = [];
+  for (const [account, member] of head.members) if (member.joinedSeq <= seq) recipients.push(account);
+  return recipients;
+}

@@ -1,0 +1,111 @@
+/**
+ * The seam to Bun's WebSocket server and to the route that upgrades to it. Raw handlers on the
+ * port that Elysia serves: its own `.ws()` wraps every message, parses text behind our back and
+ * loses what a handler throws.
+ */
+import { Elysia } from "elysia";
+import type { Principal } from "../accounts/mod.ts";
+import { DomainError, type ErrorCode, LIMITS } from "../protocol/mod.ts";
+import type { Hub } from "./hub.ts";
+import type { Session, SessionOrigin, SocketPort } from "./session.ts";
+
+/** What a socket carries: where it was opened, and its session once Bun has opened it. */
+export interface SocketData {
+  readonly origin: SessionOrigin;
+  session: Session | null;
+}
+
+/** What {@link socketRoutes} is told. */
+export interface SocketRoutesContext {
+  readonly hub: () => Hub;
+  readonly verify: (token: string) => Promise<Principal>;
+  /** Redeems a one-time ticket; throws `unauthorized`. */
+  readonly redeemTicket: (ticket: string) => Promise<Principal>;
+  readonly addressOf: (request: Request) => string;
+  /** Origins that browsers may connect from, beside the server's own. */
+  readonly origins: readonly string[];
+}
+
+/** The options of the WebSocket server; `listen({ websocket })` takes them. */
+export function socketHandlers(hub: () => Hub): Bun.WebSocketHandler<SocketData> {
+  return {
+    maxPayloadLength: LIMITS.frameBytes,
+    // Beyond it Bun drops frames, and `send` says so; the session ends then.
+    backpressureLimit: LIMITS.outboundBytes,
+    idleTimeout: 0, // the hub watches over silence
+    sendPings: false,
+    perMessageDeflate: false,
+    open(socket) {
+      socket.data.session = hub().open(portOf(socket), socket.data.origin);
+    },
+    message(socket, message) {
+      if (typeof message === "string") socket.data.session?.receive(message);
+      else socket.data.session?.close("bad_protocol");
+    },
+    drain(socket) {
+      if (socket.getBufferedAmount() === 0) socket.data.session?.drained();
+    },
+    ping: (socket) => socket.data.session?.heard(),
+    pong: (socket) => socket.data.session?.heard(),
+    close: (socket) => socket.data.session?.gone(),
+  };
+}
+
+function portOf(socket: Bun.ServerWebSocket<SocketData>): SocketPort {
+  return {
+    send: (text) => socket.send(text),
+    close: (code, reason) => socket.close(code, reason),
+    terminate: () => socket.terminate(),
+    ping: () => void socket.ping(),
+    cork: (work) => void socket.cork(work),
+    buffered: () => socket.getBufferedAmount(),
+  };
+}
+
+/** `/ws` and `/ws/{user_id}/{session_id}`. */
+export function socketRoutes(context: SocketRoutesContext) {
+  return new Elysia({ name: "socket" })
+    .get("/ws", ({ request, server }) => upgrade(context, request, server, null))
+    .get("/ws/:user_id/:session_id", ({ request, server, params }) =>
+      upgrade(context, request, server, { userId: params.user_id, sessionId: params.session_id }),
+    );
+}
+
+async function upgrade(
+  context: SocketRoutesContext,
+  request: Request,
+  server: Bun.Server<unknown> | null,
+  expected: SessionOrigin["expected"],
+): Promise<void> {
+  if (request.headers.get("upgrade")?.toLowerCase() !== "websocket") refuse("upgrade_required");
+  if (!isAllowedOrigin(request, context.origins)) refuse("forbidden");
+  if (context.hub().draining) refuse("unavailable");
+  const address = context.addressOf(request);
+  const principal = await principalOf(context, request);
+  if (principal === null && context.hub().crowded(address)) refuse("rate_limited");
+  const data: SocketData = { origin: { address, principal, expected }, session: null };
+  if (server === null || !server.upgrade(request, { data })) refuse("upgrade_required");
+}
+
+function refuse(code: ErrorCode): never {
+  throw new DomainError(code, code === "rate_limited" ? { details: { retry_after_ms: LIMITS.authenticationMs } } : {});
+}
+
+/** Who a header or a ticket says it is; `null` where there is neither, and the first frame will say [AUTH-1]. */
+async function principalOf(context: SocketRoutesContext, request: Request): Promise<Principal | null> {
+  const header = request.headers.get("authorization");
+  const ticket = new URL(request.url).searchParams.get("ticket");
+  if (header !== null) {
+    const token = /^Bearer +([\x21-\x7e]+) *$/i.exec(header)?.[1];
+    if (token === undefined) refuse("unauthorized");
+    return context.verify(token);
+  }
+  return ticket === null ? null : context.redeemTicket(ticket);
+}
+
+/** A browser always says where it comes from (RFC 6455 section 10.2); others need not [CONN-4]. */
+function isAllowedOrigin(request: Request, origins: readonly string[]): boolean {
+  const origin = request.headers.get("origin");
+  if (origin === null || origins.includes(origin)) return true;
+  return URL.canParse(origin) && new URL(origin).host === request.headers.get("host");
+}

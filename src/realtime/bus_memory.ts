@@ -1,0 +1,48 @@
+/** The bus within one process: what a single node uses, and what tests join several nodes with. */
+import type { AccountId } from "../protocol/mod.ts";
+import type { Bus, Hint, NodeId } from "./bus.ts";
+
+/** See {@link Bus}. */
+export class MemoryBus implements Bus {
+  readonly #nodes = new Map<NodeId, (hints: readonly Hint[]) => void>();
+  readonly #connected = new Map<AccountId, Set<NodeId>>();
+
+  async join(node: NodeId, receive: (hints: readonly Hint[]) => void): Promise<void> {
+    this.#nodes.set(node, receive);
+  }
+
+  async register(node: NodeId, account: AccountId): Promise<void> {
+    const nodes = this.#connected.get(account);
+    if (nodes === undefined) this.#connected.set(account, new Set([node]));
+    else nodes.add(node);
+  }
+
+  async unregister(node: NodeId, account: AccountId): Promise<void> {
+    const nodes = this.#connected.get(account);
+    nodes?.delete(node);
+    if (nodes?.size === 0) this.#connected.delete(account);
+  }
+
+  async locate(node: NodeId, accounts: readonly AccountId[]): Promise<ReadonlyMap<NodeId, readonly AccountId[]>> {
+    const found = new Map<NodeId, AccountId[]>();
+    if (this.#nodes.size < 2) return found;
+    for (const account of accounts) {
+      for (const other of this.#connected.get(account) ?? []) {
+        if (other === node) continue;
+        const there = found.get(other);
+        if (there === undefined) found.set(other, [account]);
+        else there.push(account);
+      }
+    }
+    return found;
+  }
+
+  publish(to: NodeId, hints: readonly Hint[]): void {
+    this.#nodes.get(to)?.(hints);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#nodes.clear();
+    this.#connected.clear();
+  }
+}

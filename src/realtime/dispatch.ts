@@ -1,0 +1,105 @@
+/** What each frame of an authenticated socket means: one short clause a type. */
+import {
+  type ConversationsDeps,
+  findVisibleTop,
+  requireMember,
+  type SentMessage,
+  type SendMessageInput,
+} from "../conversations/mod.ts";
+import { type AccountId, type ClientFrame, type Codec, type ConversationId, DomainError, type ServerFrame } from "../protocol/mod.ts";
+import type { SendPlace } from "./send_order.ts";
+import type { Attachment, UserActor } from "./user_actor.ts";
+
+/** What dispatch needs. */
+export interface DispatchDeps {
+  readonly conversations: ConversationsDeps;
+  readonly codec: Codec;
+  /** Sends a message; see `sendMessage`. */
+  readonly sendMessage: (input: SendMessageInput) => Promise<SentMessage>;
+  /** Sends a frame to whoever of these is connected. */
+  readonly signal: (to: readonly AccountId[], text: string) => void;
+}
+
+/** Handles one frame; what takes time comes back to the actor as a message. */
+export function dispatch(deps: DispatchDeps, actor: UserActor, attachment: Attachment, frame: ClientFrame, place: SendPlace | null): void {
+  const { session, feed } = attachment;
+  switch (frame.type) {
+    case "message": {
+      if (place === null) throw new Error("Number a message before it is dispatched");
+      const { type: _, ref: __, id, conversation_id: conversationId, expires_in: expiresIn = null, ...content } = frame;
+      return actor.send(attachment, frame, place, () =>
+        deps.sendMessage({ senderId: actor.account, conversationId, id, content, expiresIn }),
+      );
+    }
+    case "message_ack": {
+      const known = feed?.acknowledge(frame.conversation_id, frame.seq) ?? false;
+      if (!known) session.refuse(frame, new DomainError("ack_ahead"));
+      return;
+    }
+    case "message_read":
+      return settle(actor, attachment, frame, markRead(deps, actor.account, attachment, frame.conversation_id, frame.seq));
+    case "typing_start":
+    case "typing_stop":
+      return settle(
+        actor,
+        attachment,
+        frame,
+        tellOthers(deps, actor.account, frame.conversation_id, {
+          type: frame.type,
+          conversation_id: frame.conversation_id,
+          user_id: actor.account,
+        }),
+      );
+    case "ping":
+      return session.sendFrame({ type: "pong", ...(frame.ref === undefined ? {} : { ref: frame.ref }) });
+    case "resume":
+      return feed?.start(new Map(Object.entries(frame.cursors) as [ConversationId, number][]));
+    case "authenticate":
+      return; // the session handles it before it comes here
+    default:
+      frame satisfies never;
+  }
+}
+
+/** Work without an answer of its own: only a refusal is told. */
+function settle(actor: UserActor, { session }: Attachment, frame: ClientFrame, work: Promise<void>): void {
+  actor.self.pipe(
+    work,
+    () => ({ type: "done" }),
+    (error) => ({ type: "refused", session, frame, error }),
+  );
+}
+
+async function markRead(
+  deps: DispatchDeps,
+  accountId: AccountId,
+  attachment: Attachment,
+  conversationId: ConversationId,
+  seq: number,
+): Promise<void> {
+  const sent = attachment.feed?.sentUpTo(conversationId);
+  if (sent === undefined || seq > sent) {
+    // Read over HTTP, or by another device: the log says whether there is such an entry.
+    const top = await findVisibleTop(deps.conversations, accountId, conversationId);
+    if (top === null) throw new DomainError("conversation_not_found");
+    if (seq > top) throw new DomainError("ack_ahead");
+  }
+  deps.conversations.cursors.read({ accountId, conversationId, seq });
+  await tellOthers(deps, accountId, conversationId, {
+    type: "message_read",
+    conversation_id: conversationId,
+    user_id: accountId,
+    seq,
+  });
+}
+
+async function tellOthers(
+  deps: DispatchDeps,
+  accountId: AccountId,
+  conversationId: ConversationId,
+  frame: ServerFrame,
+): Promise<void> {
+  const head = await requireMember(deps.conversations, accountId, conversationId);
+  const others = [...head.members.keys()].filter((member) => member !== accountId);
+  deps.signal(others, deps.codec.encode(frame));
+}

@@ -1,0 +1,292 @@
+/**
+ * What one socket is sent of the logs.
+ *
+ * For each conversation that was touched the feed knows the seq it sent last (`sent`) and the one
+ * that was acknowledged (`acked`). An event goes out straight from memory only if it is the next
+ * one; in every other case the conversation is marked behind and read from the log, a few pages
+ * at a time. So nothing is skipped, whatever hints are lost, doubled or late:
+ *
+ *   unknown ──event──▶ behind ──page──▶ caught up ──next event──▶ caught up
+ *                        ▲                  │
+ *                        └── gap, full socket, full window, doorbell
+ *
+ * A hint that comes while a page is being read marks the conversation dirty, and it is read again.
+ * The feed belongs to its user actor and is touched by nobody else; reads come back as messages of
+ * that actor, with the generation they were started in, and those of an older one are dropped.
+ */
+import { BEHIND_LIMIT, type BehindRow, type Page } from "../conversations/mod.ts";
+import { LIMITS, type ConversationId, type LogEntry, type ServerFrame } from "../protocol/mod.ts";
+
+/** Which start of a feed a read belongs to; unique, so that a read of an earlier feed is known too. */
+export type Generation = symbol;
+
+/** What a feed needs of its socket and of its actor. */
+export interface FeedHost {
+  /** Sends to the socket; `full`: it was taken, and nothing more should be sent until `drained`. */
+  send(text: string): "sent" | "full" | "closed";
+  /** Runs `work` so that what it sends leaves in as few packets as possible. */
+  cork(work: () => void): void;
+  encode(frame: ServerFrame): string;
+  encodeEvent(entry: LogEntry): string;
+  /** Starts to list what the device is behind in; the outcome comes by {@link Feed.listed}. */
+  list(generation: Generation, beyond: ConversationId | null): void;
+  /** Starts to read a page; the outcome comes by {@link Feed.pageRead}. */
+  read(generation: Generation, conversationId: ConversationId, after: number | null, afterAt: number | null): void;
+  /** The device has stored everything up to `seq`. */
+  acknowledged(conversationId: ConversationId, seq: number, at: number | null): void;
+  now(): number;
+}
+
+interface Cursor {
+  sent: number;
+  /** When the entry at `sent` was stored (ms), or `null`. */
+  sentAt: number | null;
+  acked: number;
+}
+
+interface Behind {
+  reading: boolean;
+  dirty: boolean;
+  /** Where the device itself said that it stands. */
+  readonly claimed: number | null;
+}
+
+const READS_AT_ONCE = 4;
+
+/** See the head of this file. */
+export class Feed {
+  readonly #host: FeedHost;
+  #cursors = new Map<ConversationId, Cursor>();
+  #behind = new Map<ConversationId, Behind>();
+  #generation: Generation = Symbol();
+  #live = false;
+  #listing = false;
+  /** Where the next list goes on, once what the last one named is read. */
+  #beyond: ConversationId | null = null;
+  #reads = 0;
+  #failed = false;
+  #blocked = false;
+  #unacknowledged = 0;
+  /** Since when the window of unacknowledged events is full (ms), or `null`. */
+  fullSince: number | null = null;
+
+  constructor(host: FeedHost) {
+    this.#host = host;
+  }
+
+  /** Whether a read failed and waits for {@link retry}. */
+  get waitsForRetry(): boolean {
+    return this.#failed;
+  }
+
+  /** Begins, or begins again: from the server's cursors, and from those that the device claims. */
+  start(claims: ReadonlyMap<ConversationId, number> = new Map()): void {
+    this.#generation = Symbol();
+    this.#cursors = new Map();
+    this.#behind = new Map();
+    for (const [id, claimed] of claims) this.#behind.set(id, { reading: false, dirty: false, claimed });
+    this.#live = false;
+    this.#reads = 0;
+    this.#failed = false;
+    this.#unacknowledged = 0;
+    this.fullSince = null;
+    this.#list(null);
+  }
+
+  /** Compares the heads again: what makes delivery certain when every hint was lost. */
+  compare(): void {
+    if (!this.#listing && this.#beyond === null) this.#list(null);
+  }
+
+  /** A list came. */
+  listed(generation: Generation, rows: readonly BehindRow[]): void {
+    if (generation !== this.#generation) return;
+    this.#listing = false;
+    for (const { conversationId, top } of rows) {
+      const cursor = this.#cursors.get(conversationId);
+      if (cursor === undefined || top > cursor.sent) this.#mark(conversationId);
+    }
+    this.#beyond = rows.length < BEHIND_LIMIT ? null : (rows.at(-1)?.conversationId ?? null);
+    this.#pump();
+  }
+
+  /** A page came; `null` where the account never was a member. */
+  pageRead(generation: Generation, conversationId: ConversationId, page: Page | null): void {
+    if (generation !== this.#generation) return;
+    this.#reads--;
+    const behind = this.#behind.get(conversationId);
+    if (behind !== undefined) behind.reading = false;
+    if (behind === undefined || page === null) this.#behind.delete(conversationId);
+    else this.#host.cork(() => this.#sendPage(conversationId, behind, page));
+    this.#pump();
+  }
+
+  /** A list (`null`) or a page could not be read; {@link retry} goes on. */
+  readFailed(generation: Generation, conversationId: ConversationId | null): void {
+    if (generation !== this.#generation) return;
+    this.#failed = true;
+    if (conversationId === null) {
+      this.#listing = false;
+      return;
+    }
+    this.#reads--;
+    const behind = this.#behind.get(conversationId);
+    if (behind !== undefined) behind.reading = false;
+  }
+
+  /** Goes on after a failed read. */
+  retry(): void {
+    if (!this.#failed) return;
+    this.#failed = false;
+    // Which list failed is not kept: the first one again names whatever is still behind.
+    if (!this.#live && !this.#listing) this.#list(null);
+    this.#pump();
+  }
+
+  /** A committed entry, encoded. */
+  offer(conversationId: ConversationId, seq: number, at: number, text: string): void {
+    const cursor = this.#cursors.get(conversationId);
+    if (cursor !== undefined && seq <= cursor.sent) return;
+    const behind = this.#behind.get(conversationId);
+    if (behind !== undefined) behind.dirty = true;
+    else if (cursor !== undefined && seq === cursor.sent + 1 && this.#open) this.#push(cursor, seq, at, text);
+    else {
+      this.#mark(conversationId);
+      this.#pump();
+    }
+  }
+
+  /** There may be something up to `seq`. */
+  doorbell(conversationId: ConversationId, seq: number): void {
+    const cursor = this.#cursors.get(conversationId);
+    if (cursor !== undefined && seq <= cursor.sent) return;
+    this.#mark(conversationId);
+    this.#pump();
+  }
+
+  /** A receipt is about to be sent; true where it stands for the event [MSG-3]. */
+  receipt(conversationId: ConversationId, seq: number, at: number): boolean {
+    const cursor = this.#cursors.get(conversationId);
+    if (cursor === undefined || this.#behind.has(conversationId) || seq !== cursor.sent + 1) return false;
+    this.#sent(cursor, seq, at);
+    return true;
+  }
+
+  /** The seq that this socket was sent last, or `undefined` for a conversation not touched yet. */
+  sentUpTo(conversationId: ConversationId): number | undefined {
+    return this.#cursors.get(conversationId)?.sent;
+  }
+
+  /** The device has stored everything up to `seq`; false where that was not sent on this socket [ACK-2]. */
+  acknowledge(conversationId: ConversationId, seq: number): boolean {
+    const cursor = this.#cursors.get(conversationId);
+    if (cursor === undefined || seq > cursor.sent) return false;
+    if (seq <= cursor.acked) return true;
+    this.#unacknowledged -= seq - cursor.acked;
+    cursor.acked = seq;
+    this.#host.acknowledged(conversationId, seq, seq === cursor.sent ? cursor.sentAt : null);
+    if (this.#unacknowledged <= LIMITS.unacknowledgedEvents / 2) {
+      this.fullSince = null;
+      this.#pump();
+    }
+    return true;
+  }
+
+  /** The socket's buffer is empty again. */
+  drained(): void {
+    this.#blocked = false;
+    this.#pump();
+  }
+
+  get #open(): boolean {
+    return !this.#blocked && this.fullSince === null;
+  }
+
+  #list(beyond: ConversationId | null): void {
+    this.#listing = true;
+    this.#beyond = null;
+    this.#host.list(this.#generation, beyond);
+  }
+
+  #mark(conversationId: ConversationId): void {
+    const behind = this.#behind.get(conversationId);
+    if (behind === undefined) this.#behind.set(conversationId, { reading: false, dirty: false, claimed: null });
+    else behind.dirty = true;
+  }
+
+  /** Starts what can be started, and says `caught_up` once nothing is left. */
+  #pump(): void {
+    if (this.#failed) return;
+    if (this.#open) {
+      for (const [id, behind] of this.#behind) {
+        if (this.#reads >= READS_AT_ONCE) return;
+        if (behind.reading) continue;
+        behind.reading = true;
+        behind.dirty = false;
+        this.#reads++;
+        const cursor = this.#cursors.get(id);
+        this.#host.read(this.#generation, id, cursor?.sent ?? behind.claimed, cursor?.sentAt ?? null);
+      }
+    }
+    if (this.#behind.size > 0 || this.#listing) return;
+    if (this.#beyond !== null) this.#list(this.#beyond);
+    else if (!this.#live) {
+      this.#live = true;
+      this.#send({ type: "caught_up" });
+    }
+  }
+
+  #sendPage(conversationId: ConversationId, behind: Behind, page: Page): void {
+    const cursor = this.#cursorAt(conversationId, behind, page);
+    for (const entry of page.entries) {
+      if (entry.seq <= cursor.sent) continue; // a receipt stood for it meanwhile
+      if (entry.seq !== cursor.sent + 1) throw new Error(`Page has a gap: ${cursor.sent} then ${entry.seq}`);
+      if (!this.#open) return; // stays behind; read again from `sent`
+      this.#push(cursor, entry.seq, entry.createdAt, this.#host.encodeEvent(entry));
+    }
+    if (cursor.sent < page.end || behind.dirty) return;
+    this.#behind.delete(conversationId);
+    if (page.leftSeq === null || cursor.sent >= page.leftSeq) return;
+    this.#send({ type: "conversation_left", conversation_id: conversationId, left_seq: page.leftSeq });
+    this.#sent(cursor, page.leftSeq, null);
+  }
+
+  /** The cursor that a page continues; says `truncated` where what lay between is gone [RES-4]. */
+  #cursorAt(conversationId: ConversationId, behind: Behind, page: Page): Cursor {
+    let cursor = this.#cursors.get(conversationId);
+    if (cursor === undefined) {
+      cursor = { sent: page.after, sentAt: null, acked: page.after };
+      this.#cursors.set(conversationId, cursor);
+      if (behind.claimed !== null) this.#host.acknowledged(conversationId, page.after, null);
+    }
+    if (page.truncatedBefore !== null && page.after >= cursor.sent) {
+      this.#send({ type: "truncated", conversation_id: conversationId, truncated_before: page.truncatedBefore });
+      // Nothing is missed below the mark, so nothing below it waits for an acknowledgement either.
+      this.#unacknowledged -= cursor.sent - cursor.acked;
+      cursor.sent = page.after;
+      cursor.acked = page.after;
+    }
+    return cursor;
+  }
+
+  #push(cursor: Cursor, seq: number, at: number, text: string): void {
+    const outcome = this.#host.send(text);
+    if (outcome === "closed") {
+      this.#blocked = true; // the cursor stays where it is, and recovers it on the next socket
+      return;
+    }
+    if (outcome === "full") this.#blocked = true;
+    this.#sent(cursor, seq, at);
+  }
+
+  #sent(cursor: Cursor, seq: number, at: number | null): void {
+    this.#unacknowledged += seq - cursor.sent;
+    cursor.sent = seq;
+    cursor.sentAt = at;
+    if (this.#unacknowledged >= LIMITS.unacknowledgedEvents && this.fullSince === null) this.fullSince = this.#host.now();
+  }
+
+  #send(frame: ServerFrame): void {
+    if (this.#host.send(this.#host.encode(frame)) === "full") this.#blocked = true;
+  }
+}

@@ -1,0 +1,239 @@
+/**
+ * The sockets of this node: who may open one, the one timer that looks at all their deadlines,
+ * and the orderly end. It ties sessions to the user actors.
+ */
+import { Registry } from "../actor/mod.ts";
+import type { Principal } from "../accounts/mod.ts";
+import { type Conversations, sendMessage } from "../conversations/mod.ts";
+import type { Clock } from "../platform/clock.ts";
+import { type AccountId, type CloseReason, type Codec, jsonCodec, LIMITS } from "../protocol/mod.ts";
+import type { Bus, NodeId } from "./bus.ts";
+import { dispatch, type DispatchDeps } from "./dispatch.ts";
+import { Router } from "./router.ts";
+import { Session, type SessionDeps, type SessionOrigin, type SocketPort } from "./session.ts";
+import { UserActor, type UserActorDeps, type UserMessage } from "./user_actor.ts";
+
+/** Told what happens, for metrics and the log. */
+export interface HubObserver {
+  opened(): void;
+  closed(reason: CloseReason | "gone"): void;
+  /** An actor threw, and was restarted. */
+  actorFailed(account: AccountId, error: unknown): void;
+  /** A frame could not be handled; its sender was told the request id. */
+  frameFailed(session: Session, requestId: string, error: unknown): void;
+  fault(what: string, error: unknown): void;
+}
+
+/** What {@link openHub} is told. */
+export interface HubOptions {
+  readonly node: NodeId;
+  readonly bus: Bus;
+  readonly conversations: Conversations;
+  /** Judges an access token; throws `unauthorized` or `token_expired`. */
+  readonly verify: (token: string) => Promise<Principal>;
+  readonly heartbeatMs: number;
+  readonly connectionTimeoutMs: number;
+  readonly clock: Clock;
+  readonly observer: HubObserver;
+  readonly newRequestId: () => string;
+  /** Milliseconds between two comparisons of a socket's heads; standard 60,000. */
+  readonly compareMs?: number;
+  /** How a frame is handled; tests put a failing one in its place. */
+  readonly dispatch?: typeof dispatch;
+}
+
+const CHECK_MS = 1_000;
+const COMPARE_MS = 60_000;
+const IDLE_ACTOR_MS = 5_000;
+/** Closes are spread over this time when the node drains, so that clients do not all come back at once. */
+const DRAIN_SPREAD_MS = 2_000;
+const DRAIN_MS = 7_000;
+
+/** Opens the hub and joins the bus. */
+export async function openHub(options: HubOptions): Promise<Hub> {
+  const hub = new Hub(options);
+  await hub.router.join();
+  return hub;
+}
+
+/** See the head of this file. */
+export class Hub implements AsyncDisposable {
+  readonly router: Router;
+  readonly #options: HubOptions;
+  readonly #codec: Codec = jsonCodec;
+  readonly #actors: Registry<AccountId, UserMessage>;
+  readonly #sessionDeps: SessionDeps;
+  readonly #sessions = new Set<Session>();
+  /** Sockets that have not authenticated, by address [LIM-5]. */
+  readonly #waiting = new Map<string, number>();
+  readonly #comparedAt = new WeakMap<Session, number>();
+  readonly #timer: ReturnType<typeof setInterval>;
+  #draining = false;
+
+  constructor(options: HubOptions) {
+    this.#options = options;
+    this.router = new Router({
+      node: options.node,
+      bus: options.bus,
+      codec: this.#codec,
+      tellLocal: (account, message, bytes) => void this.#actors.tellIfStarted(account, message, bytes),
+      onFault: options.observer.fault,
+    });
+    const deps = this.#actorDeps();
+    this.#actors = new Registry<AccountId, UserMessage>(
+      {
+        start: (account, self) => new UserActor(account, self, deps),
+        restart: (account, self, failed, failure) => {
+          const actor = new UserActor(account, self, deps);
+          if (failed instanceof UserActor) actor.takeOver(failed, failure);
+          return actor;
+        },
+        gaveUp: (_, failed) => failed instanceof UserActor && failed.giveUp(),
+      },
+      {
+        mailbox: { items: LIMITS.mailboxItems, bytes: LIMITS.mailboxBytes },
+        idleMs: IDLE_ACTOR_MS,
+        restarts: LIMITS.failuresPerMinute * 2,
+        now: () => options.clock.now(),
+        onFailure: (account, { error }) => options.observer.actorFailed(account, error),
+      },
+    );
+    this.#sessionDeps = this.#makeSessionDeps();
+    this.#timer = setInterval(() => this.#check(), CHECK_MS);
+  }
+
+  /** Sockets that are open. */
+  get sockets(): number {
+    return this.#sessions.size;
+  }
+
+  /** Accounts with an actor here. */
+  get actors(): number {
+    return this.#actors.size;
+  }
+
+  /** Whether new sockets are refused because the node ends. */
+  get draining(): boolean {
+    return this.#draining;
+  }
+
+  /** Whether an address has too many sockets that have not authenticated [LIM-5]. */
+  crowded(address: string): boolean {
+    return (this.#waiting.get(address) ?? 0) >= LIMITS.unauthenticatedPerAddress;
+  }
+
+  /** Takes a new socket. */
+  open(socket: SocketPort, origin: SessionOrigin): Session {
+    this.#options.observer.opened();
+    if (origin.principal === null) this.#waiting.set(origin.address, (this.#waiting.get(origin.address) ?? 0) + 1);
+    const session = new Session(socket, origin, this.#sessionDeps);
+    this.#sessions.add(session);
+    // Spread, so that a thousand sockets that came together do not compare together.
+    this.#comparedAt.set(session, this.#options.clock.now() + Math.random() * this.#compareMs);
+    session.begin();
+    return session;
+  }
+
+  /** Lets what is in flight be answered, closes every socket, and waits until they are gone [CLS-2]. */
+  async drain(): Promise<void> {
+    if (this.#draining) return;
+    this.#draining = true;
+    const sessions = [...this.#sessions];
+    const spread = Math.min(DRAIN_SPREAD_MS, sessions.length * 2);
+    sessions.forEach((session, i) => {
+      setTimeout(() => this.#drainOne(session), (spread * i) / sessions.length);
+    });
+    const deadline = performance.now() + DRAIN_MS;
+    while (this.#sessions.size > 0 && performance.now() < deadline) {
+      await new Promise((resolve) => setTimeout(resolve, 20));
+    }
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.drain();
+    clearInterval(this.#timer);
+    this.#actors[Symbol.dispose]();
+  }
+
+  get #compareMs(): number {
+    return this.#options.compareMs ?? COMPARE_MS;
+  }
+
+  #drainOne(session: Session): void {
+    if (!session.authenticated) session.close("draining");
+    else this.#actors.find(session.principal.accountId)?.settle({ type: "drain", session });
+  }
+
+  #check(): void {
+    const now = this.#options.clock.now();
+    for (const session of this.#sessions) {
+      session.check(now);
+      if (!session.authenticated || session.feed === null) continue;
+      const compare = now - (this.#comparedAt.get(session) ?? 0) >= this.#compareMs;
+      if (compare) this.#comparedAt.set(session, now);
+      if (!compare && !session.feed.waitsForRetry) continue;
+      this.#actors.find(session.principal.accountId)?.settle({ type: "check", session, compare });
+    }
+  }
+
+  #actorDeps(): UserActorDeps {
+    const { bus, node, conversations, observer, clock } = this.#options;
+    const dispatchDeps: DispatchDeps = {
+      conversations,
+      codec: this.#codec,
+      sendMessage: (input) => sendMessage(conversations, input),
+      signal: (to, text) => this.router.signal(to, text),
+    };
+    const handle = this.#options.dispatch ?? dispatch;
+    return {
+      register: (account) => bus.register(node, account),
+      unregister: (account) => {
+        bus.unregister(node, account).catch((error) => observer.fault("directory", error));
+      },
+      dispatch: (actor, attachment, frame, place) => handle(dispatchDeps, actor, attachment, frame, place),
+      list: ({ principal: { deviceId, accountId } }, beyond) => conversations.pages.behind({ deviceId, accountId, beyond }),
+      read: ({ principal: { deviceId, accountId } }, conversationId, after, afterAt) =>
+        conversations.pages.page({ deviceId, accountId, conversationId, after, afterAt }),
+      acknowledged: ({ principal: { deviceId, accountId } }, conversationId, seq, at) =>
+        conversations.cursors.acknowledge({ deviceId, accountId, conversationId, seq, at }),
+      deliver: (message) => this.router.deliver(message.delivery),
+      left: () => void conversations.cursors.flush(),
+      onFault: observer.fault,
+      now: () => clock.now(),
+    };
+  }
+
+  #makeSessionDeps(): SessionDeps {
+    const { observer, clock } = this.#options;
+    return {
+      codec: this.#codec,
+      heartbeatMs: this.#options.heartbeatMs,
+      connectionTimeoutMs: this.#options.connectionTimeoutMs,
+      verify: this.#options.verify,
+      attach: (session) => {
+        this.#noLongerWaiting(session);
+        return this.#actors.tell(session.principal.accountId, { type: "attach", session }) === "accepted";
+      },
+      // Never refused for lack of room: a session that is gone must leave its actor.
+      detach: (session) => this.#actors.find(session.principal.accountId)?.settle({ type: "detach", session }),
+      frame: (session, frame, place, bytes) =>
+        this.#actors.tell(session.principal.accountId, { type: "frame", session, frame, place }, bytes),
+      drained: (session) => this.#actors.find(session.principal.accountId)?.settle({ type: "drained", session }),
+      newRequestId: this.#options.newRequestId,
+      onFailure: (session, requestId, error) => observer.frameFailed(session, requestId, error),
+      onClosed: (session, reason) => {
+        if (!session.wasAuthenticated) this.#noLongerWaiting(session);
+        observer.closed(reason);
+      },
+      onGone: (session) => this.#sessions.delete(session),
+      now: () => clock.now(),
+    };
+  }
+
+  #noLongerWaiting({ origin }: Session): void {
+    if (origin.principal !== null) return;
+    const waiting = (this.#waiting.get(origin.address) ?? 1) - 1;
+    if (waiting > 0) this.#waiting.set(origin.address, waiting);
+    else this.#waiting.delete(origin.address);
+  }
+}

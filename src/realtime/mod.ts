@@ -1,0 +1,18 @@
+/**
+ * The spine. A frame travels through these files in this order, and what it causes travels back:
+ *
+ *   bun_socket -> session -> user_actor -> dispatch -> (conversations) -> router -> bus
+ *   bus -> router -> user_actor -> feed -> session -> bun_socket
+ *
+ * Owns: the sockets of this node, one actor for each connected account, and nothing that must last.
+ *
+ * - Whatever is lost here is found in the log: an actor, a socket or a hint may vanish at any time.
+ * - Everything runs on one thread; what belongs to an actor is touched by that actor only.
+ *
+ * May import: protocol, platform, actor, and the slices' doors.
+ */
+export { socketHandlers, socketRoutes, type SocketData, type SocketRoutesContext } from "./bun_socket.ts";
+export type { Bus, Hint, NodeId } from "./bus.ts";
+export { MemoryBus } from "./bus_memory.ts";
+export { dispatch } from "./dispatch.ts";
+export { type Hub, type HubObserver, type HubOptions, openHub } from "./hub.ts";

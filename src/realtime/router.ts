@@ -1,0 +1,94 @@
+/**
+ * From a committed entry to the actors of those who may see it: local ones at once, others
+ * by one message for each batch and node. The look-up comes after the commit and is never
+ * from a cache, because an actor registers before it reads: so one of the two sees the other.
+ */
+import type { Delivery } from "../conversations/mod.ts";
+import type { AccountId, Codec, ConversationId, SessionId } from "../protocol/mod.ts";
+import type { Bus, Hint, NodeId } from "./bus.ts";
+import type { UserMessage } from "./user_actor.ts";
+
+/** What a {@link Router} is made of. */
+export interface RouterOptions {
+  readonly node: NodeId;
+  readonly bus: Bus;
+  readonly codec: Codec;
+  /** Tells the actor of a local account, if there is one. */
+  readonly tellLocal: (account: AccountId, message: UserMessage, bytes: number) => void;
+  readonly onFault: (what: string, error: unknown) => void;
+}
+
+/** See the head of this file. */
+export class Router {
+  readonly #options: RouterOptions;
+  #outgoing: Hint[] = [];
+
+  constructor(options: RouterOptions) {
+    this.#options = options;
+  }
+
+  /** Joins the bus; before it, nothing of other nodes arrives. */
+  async join(): Promise<void> {
+    await this.#options.bus.join(this.#options.node, (hints) => {
+      for (const hint of hints) this.#local(hint);
+    });
+  }
+
+  /** Delivers a committed entry. */
+  deliver(delivery: Delivery): void {
+    const { entry, recipients, stored } = delivery;
+    const place = { conversationId: entry.conversationId, seq: entry.seq };
+    if (stored) {
+      const text = this.#options.codec.encodeEvent(entry);
+      this.#send({ type: "event", to: recipients, ...place, at: entry.createdAt, text });
+    } else this.#send({ type: "doorbell", to: recipients, ...place });
+    // Who left does not see the entry, but reads what came before it and that it is over.
+    if (delivery.left !== undefined) this.#send({ type: "doorbell", to: delivery.left, ...place });
+  }
+
+  /** Says that there may be something new for these accounts. */
+  ring(to: readonly AccountId[], conversationId: ConversationId, seq: number): void {
+    this.#send({ type: "doorbell", to, conversationId, seq });
+  }
+
+  /** Sends a frame to whoever of these is connected; it is kept nowhere. */
+  signal(to: readonly AccountId[], text: string): void {
+    this.#send({ type: "signal", to, text });
+  }
+
+  /** Closes the sockets of ended sessions, on every node. */
+  endSessions(account: AccountId, sessionIds: readonly SessionId[]): void {
+    this.#send({ type: "end_sessions", to: [account], sessionIds });
+  }
+
+  #send(hint: Hint): void {
+    if (hint.to.length === 0) return;
+    this.#local(hint);
+    this.#outgoing.push(hint);
+    if (this.#outgoing.length === 1) queueMicrotask(() => void this.#publish());
+  }
+
+  #local(hint: Hint): void {
+    const bytes = "text" in hint ? hint.text.length : 0;
+    for (const account of hint.to) this.#options.tellLocal(account, hint, bytes);
+  }
+
+  /** One look-up and one message a node for all that was sent in this turn. */
+  async #publish(): Promise<void> {
+    const hints = this.#outgoing;
+    this.#outgoing = [];
+    const { bus, node, onFault } = this.#options;
+    try {
+      const accounts = new Set(hints.flatMap((hint) => hint.to));
+      for (const [other, there] of await bus.locate(node, [...accounts])) {
+        const connected = new Set(there);
+        const theirs = hints
+          .map((hint) => ({ ...hint, to: hint.to.filter((account) => connected.has(account)) }))
+          .filter((hint) => hint.to.length > 0);
+        bus.publish(other, theirs);
+      }
+    } catch (error) {
+      onFault("bus", error); // delivery becomes slower: the others compare heads
+    }
+  }
+}

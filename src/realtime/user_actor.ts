@@ -1,0 +1,321 @@
+/**
+ * One actor for each account that is connected to this node, with its sockets.
+ *
+ * It sees every frame of the account and every hint for it, one at a time. It never waits: what
+ * takes time is started here and comes back as a message. When it throws, the message that made it
+ * throw is dropped, a new actor takes over the sockets, and each is caught up from the log again,
+ * because what the old one believed to have sent may be wrong. So others lose nothing.
+ *
+ *   attach ─▶ registered in the directory ─▶ feed started (reads the log) ─▶ live ─▶ detach
+ *
+ * The order matters: an actor registers before it reads, a sender commits before it looks up.
+ */
+import type { ActorRef, Behaviour, Failure } from "../actor/mod.ts";
+import type { BehindRow, Page, SentMessage } from "../conversations/mod.ts";
+import type { AccountId, ClientFrame, ConversationId } from "../protocol/mod.ts";
+import { DomainError, LIMITS } from "../protocol/mod.ts";
+import type { Hint } from "./bus.ts";
+import { Feed, type Generation } from "./feed.ts";
+import type { SendPlace } from "./send_order.ts";
+import type { Session } from "./session.ts";
+
+/** A frame that carries a message. */
+export type MessageFrame = Extract<ClientFrame, { type: "message" }>;
+
+/** Everything that a user actor may be told. */
+export type UserMessage =
+  | Hint
+  | { readonly type: "registered" }
+  | { readonly type: "attach"; readonly session: Session }
+  | { readonly type: "detach"; readonly session: Session }
+  | {
+      readonly type: "frame";
+      readonly session: Session;
+      readonly frame: ClientFrame;
+      /** The place of a `message` in its socket's order. */
+      readonly place: SendPlace | null;
+    }
+  | { readonly type: "sent"; readonly session: Session; readonly frame: MessageFrame; readonly message: SentMessage }
+  | {
+      readonly type: "send_failed";
+      readonly session: Session;
+      readonly frame: MessageFrame;
+      readonly place: SendPlace;
+      readonly error: unknown;
+    }
+  | { readonly type: "refused"; readonly session: Session; readonly frame: ClientFrame; readonly error: unknown }
+  | { readonly type: "done" }
+  | { readonly type: "listed"; readonly session: Session; readonly generation: Generation; readonly rows: readonly BehindRow[] }
+  | {
+      readonly type: "page";
+      readonly session: Session;
+      readonly generation: Generation;
+      readonly conversationId: ConversationId;
+      readonly page: Page | null;
+    }
+  | {
+      readonly type: "read_failed";
+      readonly session: Session;
+      readonly generation: Generation;
+      readonly conversationId: ConversationId | null;
+    }
+  | { readonly type: "drained"; readonly session: Session }
+  /** Go on after a failed read; and, if `compare`, compare the heads. */
+  | { readonly type: "check"; readonly session: Session; readonly compare: boolean }
+  | { readonly type: "drain"; readonly session: Session };
+
+/** What the actor keeps of one socket. */
+export interface Attachment {
+  readonly session: Session;
+  /** `null` until the account is registered in the directory. */
+  feed: Feed | null;
+  /** Sends that wait for their outcome. */
+  inFlight: number;
+  /** When this socket made the actor fail (ms). */
+  failures: number[];
+  draining: boolean;
+}
+
+/** What user actors need of the rest of the spine. */
+export interface UserActorDeps {
+  /** Joins the directory; resolves once senders can see it. */
+  register(account: AccountId): Promise<void>;
+  unregister(account: AccountId): void;
+  /** Handles a frame of a client; see `dispatch.ts`. */
+  dispatch(actor: UserActor, attachment: Attachment, frame: ClientFrame, place: SendPlace | null): void;
+  list(session: Session, beyond: ConversationId | null): Promise<readonly BehindRow[]>;
+  read(session: Session, id: ConversationId, after: number | null, afterAt: number | null): Promise<Page | null>;
+  acknowledged(session: Session, id: ConversationId, seq: number, at: number | null): void;
+  /** Delivers what was stored, after its receipt. */
+  deliver(message: SentMessage): void;
+  /** A socket has gone: its cursors should reach the database soon. */
+  left(): void;
+  onFault(what: string, error: unknown): void;
+  now(): number;
+}
+
+const MINUTE_MS = 60_000;
+
+/** See the head of this file. */
+export class UserActor implements Behaviour<UserMessage> {
+  readonly account: AccountId;
+  readonly self: ActorRef<UserMessage>;
+  readonly #deps: UserActorDeps;
+  #registered = false;
+  #attachments = new Map<Session, Attachment>();
+
+  constructor(account: AccountId, self: ActorRef<UserMessage>, deps: UserActorDeps) {
+    this.account = account;
+    this.self = self;
+    this.#deps = deps;
+    self.pipe(
+      deps.register(account),
+      () => ({ type: "registered" }),
+      (error) => {
+        // Hints will be missing, and the comparison of heads finds what they would have told.
+        deps.onFault("directory", error);
+        return { type: "registered" };
+      },
+    );
+  }
+
+  /** Takes over the sockets of an actor that threw; see the head of this file. */
+  takeOver(failed: UserActor, { message }: Failure<UserMessage>): void {
+    const culprit = message !== undefined && message.type === "frame" ? message.session : undefined;
+    for (const old of failed.#attachments.values()) {
+      const attachment = { ...old, feed: null };
+      this.#attachments.set(old.session, attachment);
+      if (old.feed !== null) old.session.sendFrame({ type: "resync" });
+      if (old.session !== culprit || message?.type !== "frame") continue;
+      old.session.refuse(message.frame, new DomainError("internal"));
+      const now = this.#deps.now();
+      attachment.failures = [...old.failures.filter((at) => now - at < MINUTE_MS), now];
+      if (attachment.failures.length >= LIMITS.failuresPerMinute) old.session.close("failing");
+    }
+  }
+
+  /** Closes every socket; the clients come back and catch up. */
+  giveUp(): void {
+    for (const { session } of this.#attachments.values()) session.close("failing");
+    this.#deps.unregister(this.account);
+  }
+
+  get idle(): boolean {
+    return this.#attachments.size === 0;
+  }
+
+  stopped(): void {
+    for (const { session } of this.#attachments.values()) session.close("draining");
+    this.#deps.unregister(this.account);
+  }
+
+  /** Something was not told for lack of room, nobody knows what: every socket compares the heads. */
+  overflowed(): void {
+    for (const { feed } of this.#attachments.values()) feed?.compare();
+  }
+
+  receive(message: UserMessage): void {
+    switch (message.type) {
+      case "event":
+        for (const { feed } of this.#attachments.values()) {
+          feed?.offer(message.conversationId, message.seq, message.at, message.text);
+        }
+        return;
+      case "doorbell":
+        for (const { feed } of this.#attachments.values()) feed?.doorbell(message.conversationId, message.seq);
+        return;
+      case "signal":
+        for (const { session, feed } of this.#attachments.values()) if (feed !== null) session.send(message.text);
+        return;
+      case "end_sessions":
+        for (const { session } of this.#attachments.values()) {
+          if (message.sessionIds.includes(session.principal.sessionId)) session.close("session_ended");
+        }
+        return;
+      case "registered":
+        this.#registered = true;
+        for (const attachment of this.#attachments.values()) this.#startFeed(attachment);
+        return;
+      case "attach":
+        return this.#attach(message.session);
+      case "detach":
+        if (this.#attachments.delete(message.session)) this.#deps.left();
+        return;
+      case "done":
+        return;
+      default:
+        return this.#receiveOfSocket(message);
+    }
+  }
+
+  #receiveOfSocket(message: Extract<UserMessage, { readonly session: Session }>): void {
+    const attachment = this.#attachments.get(message.session);
+    if (attachment === undefined) return this.#receiveOfGoneSocket(message);
+    switch (message.type) {
+      case "frame":
+        return this.#deps.dispatch(this, attachment, message.frame, message.place);
+      case "sent":
+        return this.#sent(attachment, message.frame, message.message);
+      case "send_failed":
+        attachment.inFlight--;
+        attachment.session.refuseMessage(message.place, message.frame, message.error);
+        return this.#closeIfDrained(attachment);
+      case "refused":
+        return attachment.session.refuse(message.frame, message.error);
+      case "listed":
+        return attachment.feed?.listed(message.generation, message.rows);
+      case "page":
+        return attachment.feed?.pageRead(message.generation, message.conversationId, message.page);
+      case "read_failed":
+        return attachment.feed?.readFailed(message.generation, message.conversationId);
+      case "drained":
+        return attachment.feed?.drained();
+      case "check":
+        attachment.feed?.retry();
+        if (message.compare) attachment.feed?.compare();
+        return;
+      case "drain":
+        attachment.draining = true;
+        return this.#closeIfDrained(attachment);
+      case "attach":
+      case "detach":
+        return;
+      default:
+        message satisfies never;
+    }
+  }
+
+  /** The sender has gone, its message is stored: the others get it all the same. */
+  #receiveOfGoneSocket(message: UserMessage): void {
+    if (message.type === "sent") this.#deps.deliver(message.message);
+  }
+
+  /** Starts a send that dispatch has begun; its outcome comes back as a message. */
+  send(attachment: Attachment, frame: MessageFrame, place: SendPlace, work: () => Promise<SentMessage>): void {
+    const { session } = attachment;
+    const first = session.order.admit(place);
+    if (first !== null) return session.refuse(frame, new DomainError("out_of_order", { details: { first } }));
+    if (attachment.draining) return session.refuseMessage(place, frame, new DomainError("unavailable"));
+    if (attachment.inFlight >= LIMITS.sendsInFlight) {
+      return session.refuseMessage(place, frame, new DomainError("too_many_in_flight"));
+    }
+    const outcome = work(); // if it throws, nothing was begun
+    attachment.inFlight++;
+    this.self.pipe(
+      outcome,
+      (message) => ({ type: "sent", session, frame, message }),
+      (error) => ({ type: "send_failed", session, frame, place, error }),
+    );
+  }
+
+  #sent(attachment: Attachment, frame: MessageFrame, sent: SentMessage): void {
+    attachment.inFlight--;
+    const { entry } = sent;
+    const inOrder = attachment.feed?.receipt(entry.conversationId, entry.seq, entry.createdAt) ?? false;
+    attachment.session.sendFrame({
+      type: "receipt",
+      ...(frame.ref === undefined ? {} : { ref: frame.ref }),
+      conversation_id: entry.conversationId,
+      id: entry.id,
+      seq: entry.seq,
+      created_at: new Date(entry.createdAt).toISOString(),
+      ...(entry.expiresAt === null ? {} : { expires_at: new Date(entry.expiresAt).toISOString() }),
+      in_order: inOrder,
+    });
+    this.#deps.deliver(sent);
+    this.#closeIfDrained(attachment);
+  }
+
+  #attach(session: Session): void {
+    const { sessionId } = session.principal;
+    const ofSession = [...this.#attachments.keys()].filter((other) => other.principal.sessionId === sessionId);
+    if (ofSession.length >= LIMITS.socketsPerSession) return session.close("too_many_sockets");
+    const attachment: Attachment = {
+      session,
+      feed: null,
+      inFlight: 0,
+      failures: [],
+      draining: false,
+    };
+    this.#attachments.set(session, attachment);
+    session.welcome();
+    if (this.#registered) this.#startFeed(attachment);
+  }
+
+  #startFeed(attachment: Attachment): void {
+    if (attachment.feed !== null) return;
+    const { session } = attachment;
+    const deps = this.#deps;
+    attachment.feed = new Feed({
+      send: (text) => session.send(text),
+      cork: (work) => session.cork(work),
+      encode: (frame) => session.encode(frame),
+      encodeEvent: (entry) => session.encodeEvent(entry),
+      list: (generation, beyond) =>
+        this.self.pipe(
+          deps.list(session, beyond),
+          (rows) => ({ type: "listed", session, generation, rows }),
+          (error) => this.#readFailed(session, generation, null, error),
+        ),
+      read: (generation, conversationId, after, afterAt) =>
+        this.self.pipe(
+          deps.read(session, conversationId, after, afterAt),
+          (page) => ({ type: "page", session, generation, conversationId, page }),
+          (error) => this.#readFailed(session, generation, conversationId, error),
+        ),
+      acknowledged: (conversationId, seq, at) => deps.acknowledged(session, conversationId, seq, at),
+      now: () => deps.now(),
+    });
+    attachment.session.feed = attachment.feed;
+    attachment.feed.start();
+  }
+
+  #readFailed(session: Session, generation: Generation, conversationId: ConversationId | null, error: unknown): UserMessage {
+    this.#deps.onFault("catch up", error);
+    return { type: "read_failed", session, generation, conversationId };
+  }
+
+  #closeIfDrained(attachment: Attachment): void {
+    if (attachment.draining && attachment.inFlight === 0) attachment.session.close("draining");
+  }
+}
