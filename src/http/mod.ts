@@ -1,0 +1,19 @@
+/**
+ * The HTTP edge: what holds for every route, whatever slice it is of. It owns no table; its state is
+ * the request limiter and the facts of the requests under way.
+ *
+ * - Every answer carries `x-request-id`; every refusal is `{ error: { code, message, requestId, details? } }`.
+ * - Nothing that a client sent is repeated in a refusal, and no text of a fault leaves the server.
+ * - Every body is bounded in size, depth and time.
+ *
+ * May import protocol, platform, the slices' mod.ts and realtime/mod.ts.
+ */
+export { createAccessTokens } from "./access_tokens.ts";
+export { type Authenticate, type AuthenticateDeps, createAuthenticate } from "./authentication.ts";
+export { type BodyRule, STANDARD_BODY_BYTES } from "./body.ts";
+export { healthRoutes, type HealthContext, type PartStatus } from "./health.ts";
+export { infoRoutes } from "./info_routes.ts";
+export { metricsRoutes, type MetricsContext } from "./metrics_routes.ts";
+export { addressOf, factsOf, type RequestFacts } from "./request_facts.ts";
+export { createRequestLimiter, type RequestLimiter, type RequestLimiterOptions } from "./request_limiter.ts";
+export { createServer, type ServerLog, type ServerOptions } from "./server.ts";
