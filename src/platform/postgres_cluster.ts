@@ -9,10 +9,11 @@
  *   server.log     what the server says; never statements or values
  */
 import { closeSync, constants, openSync, readFileSync } from "node:fs";
-import { access, chmod, chown, link, mkdir, open, readdir, readFile, rename, rm, stat, unlink, writeFile } from "node:fs/promises";
+import { access, chmod, chown, mkdir, open, readdir, readFile, rename, rm, stat, writeFile } from "node:fs/promises";
 import { createServer } from "node:net";
 import { join } from "node:path";
 import type { Identity, PostgresBinaries } from "./postgres_binaries.ts";
+import { keepSecret } from "./secrets.ts";
 
 /** The superuser and owner of everything in the cluster. */
 export const CLUSTER_USER = "sotto";
@@ -62,19 +63,8 @@ export async function serverIdentity(root: string): Promise<Identity> {
 }
 
 /** The superuser's password; of two starts at once both get the same. */
-export async function clusterPassword(root: string): Promise<string> {
-  const path = join(root, "password");
-  const draft = `${path}.${process.pid}.${Bun.randomUUIDv7()}`;
-  const fresh = Buffer.from(crypto.getRandomValues(new Uint8Array(24))).toString("base64url");
-  if (!(await stat(path).catch(() => null))) {
-    await writeFile(draft, fresh, { mode: 0o600 });
-    // A link appears whole or not at all, and never replaces the other start's.
-    await link(draft, path).catch((error: NodeJS.ErrnoException) => {
-      if (error.code !== "EEXIST") throw error;
-    });
-    await unlink(draft);
-  }
-  return (await readFile(path, "utf8")).trim();
+export function clusterPassword(root: string): Promise<string> {
+  return keepSecret(join(root, "password"), 24);
 }
 
 /** Major version of the cluster on disk; undefined while there is none. */

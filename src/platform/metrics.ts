@@ -1,0 +1,67 @@
+/** Prometheus metrics of one server: a registry of its own, so several servers fit in one process. */
+import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from "prom-client";
+
+/** Values of a metric's labels, by their names. */
+export type Labels<Name extends string> = Readonly<Record<Name, string>>;
+
+/** A number that only grows. */
+export interface CounterMetric<Name extends string> {
+  /** Adds `by`, 1 unless told. */
+  increase(...args: [Name] extends [never] ? [by?: number] : [labels: Labels<Name>, by?: number]): void;
+}
+
+/** A number that goes up and down. */
+export interface GaugeMetric<Name extends string> {
+  set(...args: [Name] extends [never] ? [value: number] : [labels: Labels<Name>, value: number]): void;
+}
+
+/** Observations in buckets; seconds unless the name says otherwise. */
+export interface HistogramMetric<Name extends string> {
+  observe(...args: [Name] extends [never] ? [value: number] : [labels: Labels<Name>, value: number]): void;
+}
+
+/** Makes metrics and writes them out. Names begin with `sotto_`; asking for one twice gives the same. */
+export interface Metrics {
+  /** The content type of {@link Metrics.text}. */
+  readonly contentType: string;
+  counter<Name extends string = never>(name: string, help: string, labels?: readonly Name[]): CounterMetric<Name>;
+  gauge<Name extends string = never>(name: string, help: string, labels?: readonly Name[]): GaugeMetric<Name>;
+  /** A gauge that is asked when it is written out. */
+  measured(name: string, help: string, read: () => number): void;
+  histogram<Name extends string = never>(name: string, help: string, labels?: readonly Name[], buckets?: readonly number[]): HistogramMetric<Name>;
+  /** Everything, in Prometheus' text format. */
+  text(): Promise<string>;
+}
+
+/** From a millisecond to ten seconds. */
+const SECONDS = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10];
+
+/** Makes an empty registry, with the process' own metrics. */
+export function createMetrics(): Metrics {
+  const registry = new Registry();
+  collectDefaultMetrics({ register: registry });
+
+  function once<T>(name: string, make: () => T): T {
+    return (registry.getSingleMetric(name) as T | undefined) ?? make();
+  }
+
+  return {
+    contentType: registry.contentType,
+    counter(name, help, labels = []) {
+      const metric = once(name, () => new Counter({ name, help, labelNames: [...labels], registers: [registry] }));
+      return { increase: (...[first, by]) => (typeof first === "object" ? metric.inc(first, by ?? 1) : metric.inc(first ?? 1)) };
+    },
+    gauge(name, help, labels = []) {
+      const metric = once(name, () => new Gauge({ name, help, labelNames: [...labels], registers: [registry] }));
+      return { set: (...[first, value]) => (typeof first === "object" ? metric.set(first, value ?? 0) : metric.set(first)) };
+    },
+    measured(name, help, read) {
+      once(name, () => new Gauge({ name, help, registers: [registry], collect() { this.set(read()); } }));
+    },
+    histogram(name, help, labels = [], buckets = SECONDS) {
+      const metric = once(name, () => new Histogram({ name, help, labelNames: [...labels], buckets: [...buckets], registers: [registry] }));
+      return { observe: (...[first, value]) => (typeof first === "object" ? metric.observe(first, value ?? 0) : metric.observe(first)) };
+    },
+    text: () => registry.metrics(),
+  };
+}
