@@ -63,27 +63,20 @@ export async function createConversation(
     dataKey: input.encryption === "server" ? deps.sealer.newDataKey(id) : null,
     event: { id: event.id, body: event.bytes, digest: event.digest },
   });
-  switch (outcome.status) {
-    case "known":
-      return { id: outcome.id, created: false, delivery: null };
-    case "no_account":
-      throw new DomainError("user_not_found");
-    case "conflict":
-      throw new Error("A new conversation's id was taken");
-    case "stored": {
-      const entry: LogEntry = {
-        kind: "membership",
-        id: event.id,
-        conversationId: outcome.id,
-        seq: outcome.seq,
-        senderId: input.creatorId,
-        createdAt: outcome.createdAt,
-        expiresAt: outcome.expiresAt,
-        content: change,
-      };
-      return { id: outcome.id, created: true, delivery: { entry, stored: true, recipients: userIds } };
-    }
-  }
+  if (outcome.status === "no_account") throw new DomainError("user_not_found");
+  if (outcome.status === "conflict") throw new Error("Make a new id for each conversation: this one was taken");
+  if (outcome.status === "known") return { id: outcome.id, created: false, delivery: null };
+  const entry: LogEntry = {
+    kind: "membership",
+    id: event.id,
+    conversationId: outcome.id,
+    seq: outcome.seq,
+    senderId: input.creatorId,
+    createdAt: outcome.createdAt,
+    expiresAt: outcome.expiresAt,
+    content: change,
+  };
+  return { id: outcome.id, created: true, delivery: { entry, stored: true, recipients: userIds } };
 }
 
 function checkShape(input: CreateConversationInput, others: readonly AccountId[]): void {

@@ -72,5 +72,5 @@ async function makeTurn(db: Database, options: RetentionOptions, signal: AbortSi
   if (!(await becomeKeeper(connection))) return null;
   const now = options.now?.() ?? (await databaseTime(connection));
   await ensurePartitions(connection, now);
-  return purgeExpired(connection, now, signal);
+  return await purgeExpired(connection, now, signal); // awaited: the connection closes when this returns
 }

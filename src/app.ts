@@ -1,0 +1,228 @@
+/**
+ * The composition root: puts the parts together and takes them apart in the right order.
+ * Everything has its own state, so that tests start several apps in one process.
+ */
+import packageJson from "../package.json" with { type: "json" };
+import { accountExists, openAccounts, type Principal, purgeSessions, redeemTicket, verifyAccessToken } from "./accounts/mod.ts";
+import { accountRoutes } from "./accounts/routes.ts";
+import type { Config } from "./config.ts";
+import { openConversations } from "./conversations/mod.ts";
+import { conversationRoutes } from "./conversations/routes.ts";
+import {
+  addressOf,
+  createAccessTokens,
+  createAuthenticate,
+  createRequestLimiter,
+  createServer,
+  healthRoutes,
+  infoRoutes,
+  metricsRoutes,
+} from "./http/mod.ts";
+import { keyRoutes } from "./keys/routes.ts";
+import { type Clock, systemClock } from "./platform/clock.ts";
+import { createLog, type Log } from "./platform/log.ts";
+import { createMetrics, type Metrics } from "./platform/metrics.ts";
+import { createPasswordHasher } from "./platform/password_hash.ts";
+import { openDatabase } from "./platform/postgres.ts";
+import { uuidv7 } from "./protocol/mod.ts";
+import { type Bus, type Hub, type HubOptions, MemoryBus, openHub, socketHandlers, socketRoutes } from "./realtime/mod.ts";
+
+/** What {@link createApp} is told beside the configuration. */
+export interface AppOptions {
+  readonly databaseUrl: string;
+  /** Standard: a bus of its own, within the process. Apps that are given the same one are nodes of one server. */
+  readonly bus?: Bus;
+  readonly clock?: Clock;
+  readonly log?: Log;
+  /** Milliseconds between two writes of acknowledged cursors; standard 10,000. */
+  readonly cursorFlushMs?: number;
+  readonly signInsPerMinute?: number;
+  readonly signUpsPerMinute?: number;
+  readonly hub?: Pick<HubOptions, "dispatch" | "compareMs">;
+}
+
+/** A running server. Disposing drains it first. */
+export interface App extends AsyncDisposable {
+  /** Where it listens, as `http://127.0.0.1:8000`. */
+  readonly url: string;
+  readonly port: number;
+  /** Refuses new sockets, lets what is in flight be answered, closes every socket. */
+  drain(): Promise<void>;
+}
+
+const PURGE_MS = 10 * 60_000;
+/** Sign-ins that may wait for a core; at 20 ms each the last waits a few seconds. */
+const MOST_HASHES_WAITING = 200;
+
+/** Starts a server on a migrated database. Throws where the port is taken. */
+export async function createApp(config: Config, options: AppOptions): Promise<App> {
+  await using started = new AsyncDisposableStack();
+  const clock = options.clock ?? systemClock;
+  const log = options.log ?? createLog({ level: config.logLevel, pretty: !config.production });
+  const metrics = createMetrics();
+  const onFault = faultReporter(log, metrics);
+
+  const db = started.use(openDatabase(options.databaseUrl, { onFault: (error) => onFault("database", error) }));
+  const maintenance =
+    config.maintenanceDatabaseUrl === null
+      ? db
+      : started.use(openDatabase(config.maintenanceDatabaseUrl, { poolSize: 2, onFault: (error) => onFault("database", error) }));
+  const passwords = createPasswordHasher({
+    algorithm: config.passwordHash,
+    concurrency: navigator.hardwareConcurrency,
+    queue: MOST_HASHES_WAITING,
+  });
+  const accounts = await openAccounts({
+    db,
+    clock,
+    passwords,
+    accessTokens: createAccessTokens(config.secretKey),
+    secretKey: config.secretKey,
+    accessTokenMinutes: config.accessTokenMinutes,
+    refreshTokenDays: config.refreshTokenDays,
+    ...(options.signInsPerMinute === undefined ? {} : { signInsPerMinute: options.signInsPerMinute }),
+    ...(options.signUpsPerMinute === undefined ? {} : { signUpsPerMinute: options.signUpsPerMinute }),
+  });
+  const conversations = started.use(
+    await openConversations({
+      db,
+      maintenance,
+      clock,
+      lanes: config.lanes,
+      masterKeys: config.encryptionKeys,
+      secretKey: config.secretKey,
+      existingAccounts: (ids) => accountExists(accounts, ids),
+      onFault,
+      observer: logObserver(metrics, onFault),
+      onLate: (conversationId, recipients, seq) => hub.router.ring(recipients, conversationId, seq),
+      ...(options.cursorFlushMs === undefined ? {} : { cursorFlushMs: options.cursorFlushMs }),
+    }),
+  );
+  const purge = setInterval(() => {
+    purgeSessions(accounts).catch((error) => onFault("session purge", error));
+  }, PURGE_MS);
+  started.defer(() => clearInterval(purge));
+
+  const verify = (token: string): Promise<Principal> => verifyAccessToken(accounts, token);
+  const bus = options.bus ?? started.use(new MemoryBus());
+  const hub: Hub = started.use(
+    await openHub({
+      node: uuidv7(),
+      bus,
+      conversations,
+      verify,
+      heartbeatMs: config.heartbeatMs,
+      connectionTimeoutMs: config.connectionTimeoutMs,
+      clock,
+      observer: hubObserver(log, metrics, onFault),
+      newRequestId: () => uuidv7(),
+      ...options.hub,
+    }),
+  );
+  metrics.measured("sotto_sockets", "Sockets that are open", () => hub.sockets);
+  metrics.measured("sotto_user_actors", "Accounts with an actor on this node", () => hub.actors);
+  metrics.measured("sotto_log_depth", "Events that wait to be stored", () => conversations.log.depth);
+
+  const limiter = createRequestLimiter({ perMinute: config.rateLimitPerMinute, burst: config.rateLimitBurst, clock });
+  const authenticate = createAuthenticate({ verify, addressOf, limiter });
+  const { onAnswered } = requestObserver(metrics);
+  const server = createServer({
+    log,
+    limiter,
+    onAnswered,
+    corsOrigins: config.corsOrigins,
+    https: config.baseUrl.startsWith("https:"),
+    plugins: [
+      infoRoutes({ version: packageJson.version }),
+      healthRoutes({
+        clock,
+        probeDatabase: () => db.query("select 1"),
+        busStatus: () => "in_process",
+        isDraining: () => hub.draining,
+      }),
+      metricsRoutes({ text: () => metrics.text(), token: null }),
+      accountRoutes({ accounts, authenticate, addressOf, endSessions: (account, ids) => hub.router.endSessions(account, ids) }),
+      keyRoutes({ keys: { db, clock }, authenticate }),
+      conversationRoutes({ conversations, authenticate, deliver: (delivery) => hub.router.deliver(delivery) }),
+      socketRoutes({
+        hub: () => hub,
+        verify,
+        redeemTicket: (ticket) => redeemTicket(accounts, ticket),
+        addressOf,
+        origins: config.corsOrigins,
+      }),
+    ],
+  });
+  server.listen({
+    hostname: config.host,
+    port: config.port,
+    reusePort: false, // a second server on the port would share its traffic
+    websocket: socketHandlers(() => hub),
+  });
+  const listening = server.server;
+  if (listening === null) throw new Error("Listen on a port: nothing listens");
+  started.defer(() => listening.stop(true));
+
+  // From here on the app owns what was started.
+  const running = started.move();
+  return {
+    url: `http://${config.host.includes(":") ? `[${config.host}]` : config.host}:${listening.port}`,
+    port: listening.port ?? config.port,
+    drain: () => hub.drain(),
+    [Symbol.asyncDispose]: async () => {
+      await hub.drain();
+      await running.disposeAsync();
+    },
+  };
+}
+
+function faultReporter(log: Log, metrics: Metrics) {
+  const faults = metrics.counter("sotto_faults_total", "Faults of a part that the server lives through", ["part"]);
+  return (part: string, error: unknown): void => {
+    faults.increase({ part });
+    log.warn({ part, err: error }, "A part failed; what it held is tried again");
+  };
+}
+
+function logObserver(metrics: Metrics, onFault: (part: string, error: unknown) => void) {
+  const events = metrics.counter("sotto_log_events_total", "Events answered by the log", ["status"]);
+  const sizes = metrics.histogram("sotto_log_batch_events", "Events in a batch", [], [1, 4, 16, 64, 256]);
+  const times = metrics.histogram("sotto_log_batch_seconds", "Time from sending a batch to its commit");
+  return {
+    batch: (count: number, milliseconds: number) => {
+      sizes.observe(count);
+      times.observe(milliseconds / 1_000);
+    },
+    settled: (status: string) => events.increase({ status }),
+    fault: (error: unknown) => onFault("log", error),
+  };
+}
+
+function hubObserver(log: Log, metrics: Metrics, onFault: (part: string, error: unknown) => void): HubOptions["observer"] {
+  const opened = metrics.counter("sotto_sockets_opened_total", "Sockets opened");
+  const closed = metrics.counter("sotto_sockets_closed_total", "Sockets closed", ["reason"]);
+  const failures = metrics.counter("sotto_actor_failures_total", "Messages that made an actor fail");
+  return {
+    opened: () => opened.increase(),
+    closed: (reason) => closed.increase({ reason }),
+    actorFailed: (account, error) => {
+      failures.increase();
+      log.error({ account, err: error }, "An actor failed and was restarted");
+    },
+    frameFailed: (session, requestId, error) => {
+      const account = session.wasAuthenticated ? session.principal.accountId : null;
+      log.error({ requestId, account, err: error }, "A frame failed");
+    },
+    fault: onFault,
+  };
+}
+
+function requestObserver(metrics: Metrics) {
+  const times = metrics.histogram("sotto_http_seconds", "Time to answer a request", ["method", "route", "status"]);
+  return {
+    onAnswered: (answered: { method: string; route: string; status: number; seconds: number }): void => {
+      const { method, route, status, seconds } = answered;
+      times.observe({ method, route, status: String(status) }, seconds);
+    },
+  };
+}
