@@ -4,6 +4,25 @@
 -- Run by the role that owns the tables: this is DDL. No default partition, no foreign key to events.
 -- Locks: see each function. All take the moment as an argument, so a test can move the clock.
 
+-- The partitions that should be there and are not. From pg_class and not by to_regclass, which may
+-- answer from a cache that is older than the lock.
+create function missing_partitions(p_now timestamptz)
+returns table (name text, tree text, low date, high date) language sql volatile as $$
+  with today as (select (p_now at time zone 'utc')::date as day),
+  wanted as (
+    select 'events_d' || to_char(d, 'YYYYMMDD') as name, 'events_expiring' as tree, d::date as low, d::date + 1 as high
+    from today t, generate_series((t.day - 1)::timestamp, (t.day + 3)::timestamp, interval '1 day') d
+    union all
+    select 'events_m' || to_char(m, 'YYYYMM'), 'events_kept', m::date, (m + interval '1 month')::date
+    from today t, generate_series(date_trunc('month', (t.day - 1)::timestamp), date_trunc('month', t.day::timestamp) + interval '1 month',
+                                  interval '1 month') m)
+  select w.name, w.tree, w.low, w.high from wanted w
+  where not exists (
+    select 1 from pg_class c
+    where c.relname = w.name and c.relnamespace = (select r.relnamespace from pg_class r where r.oid = 'events'::regclass))
+  order by w.name
+$$;
+
 -- Makes the daily partitions from yesterday to three days ahead and the monthly ones around them;
 -- gives how many were made. Nothing is locked where nothing is missing.
 -- Locks: ATTACH takes SHARE UPDATE EXCLUSIVE on the tree, which readers and writers pass
@@ -11,22 +30,13 @@
 create function ensure_partitions(p_now timestamptz) returns int
 language plpgsql volatile set lock_timeout = '3s' as $$
 declare
-  v_today date := (p_now at time zone 'utc')::date;
-  v_made  int := 0;
-  v_part  record;
+  v_made int := 0;
+  v_part record;
 begin
-  for v_part in
-    with wanted as (
-      select 'events_d' || to_char(d, 'YYYYMMDD') as name, 'events_expiring' as tree, d::date as low, d::date + 1 as high
-      from generate_series(v_today - 1, v_today + 3, interval '1 day') d
-      union all
-      select 'events_m' || to_char(m, 'YYYYMM'), 'events_kept', m::date, (m + interval '1 month')::date
-      from generate_series(date_trunc('month', (v_today - 1)::timestamp), date_trunc('month', v_today::timestamp) + interval '1 month',
-                           interval '1 month') m)
-    select * from wanted w where to_regclass(w.name) is null order by w.name
-  loop
-    perform pg_advisory_xact_lock(hashtextextended('sotto.partitions', 0));
-    if to_regclass(v_part.name) is not null then continue; end if; -- another node was quicker
+  if not exists (select 1 from missing_partitions(p_now)) then return 0; end if;
+  perform pg_advisory_xact_lock(hashtextextended('sotto.partitions', 0));
+  -- Asked again, because another node may have been quicker.
+  for v_part in select * from missing_partitions(p_now) loop
     execute format('create table %I (like events_template including all)', v_part.name);
     execute format('alter table %I attach partition %I for values from (%L) to (%L)',
                    v_part.tree, v_part.name, v_part.low, v_part.high);
