@@ -1,0 +1,158 @@
+/** The HTTP API as typed calls; paths and bodies as in `protocol/rest.ts`. Every failure is a SottoError. */
+import { z } from "zod";
+import {
+  AccountId,
+  ConversationId,
+  ConversationType,
+  type CreateConversationBody,
+  DeviceId,
+  Encryption,
+  type EventFrame,
+  SessionId,
+  type SignInBody,
+  type SignUpBody,
+} from "../protocol/mod.ts";
+import { type HttpOptions, type HttpRequest, request } from "./http.ts";
+import { type OnSession, type Session, SessionKeeper, TokenAnswer, toSession, UserOfAnswer } from "./session_keeper.ts";
+import { SottoError } from "./sotto_error.ts";
+
+/** The caller's own account. */
+export const Me = z.looseObject({
+  id: AccountId,
+  username: z.string(),
+  public_key: z.string().nullable().optional(),
+  session_id: SessionId,
+  device_id: DeviceId,
+});
+/** See {@link Me}. */
+export type Me = z.infer<typeof Me>;
+
+/** A conversation as the server describes it. */
+export const Conversation = z.looseObject({
+  id: ConversationId,
+  name: z.string().nullable(),
+  conversation_type: ConversationType,
+  encryption: Encryption,
+  participant_ids: z.array(AccountId),
+});
+/** See {@link Conversation}. */
+export type Conversation = z.infer<typeof Conversation>;
+
+/** The current public key of an account. `fingerprint`: SHA-256 of the DER, hex. */
+export const PublicKey = z.looseObject({ public_key: z.string(), fingerprint: z.string() });
+/** See {@link PublicKey}. */
+export type PublicKey = z.infer<typeof PublicKey>;
+
+const ConversationPage = z.object({ conversations: z.array(Conversation), next: z.string().nullable() });
+const EventPage = z.object({
+  // Only what the SDK relies on is checked: a newer server may know more kinds of event.
+  messages: z.array(z.looseObject({ type: z.string(), conversation_id: ConversationId, seq: z.int().min(1), id: z.string() })),
+  next: z.number().nullable(),
+  previous: z.number().nullable(),
+});
+
+/** A page of a log in rising order; `next` and `previous` are seqs to go on from, `null` at an end. */
+export interface HistoryPage {
+  readonly messages: readonly EventFrame[];
+  readonly next: number | null;
+  readonly previous: number | null;
+}
+
+/** Which page of a log: the newest, or what comes after or before a seq. */
+export interface HistoryQuery {
+  readonly limit?: number;
+  readonly after_seq?: number;
+  readonly before_seq?: number;
+}
+
+/** Makes an account and signs in. */
+export async function signUp(http: HttpOptions, body: z.input<typeof SignUpBody>): Promise<Session> {
+  const answer = await request(http, { method: "POST", path: "/api/auth/signup", body });
+  const { user } = read(UserOfAnswer, answer);
+  return toSession(user.id, read(TokenAnswer, answer), http.timing.now());
+}
+
+/** Signs in. With `device_id` the device keeps its cursors. */
+export async function signIn(http: HttpOptions, body: z.input<typeof SignInBody>): Promise<Session> {
+  const answer = read(TokenAnswer, await request(http, { method: "POST", path: "/api/auth/signin", body }));
+  const me = await request(http, { method: "GET", path: "/api/auth/me", token: answer.access_token });
+  return toSession(read(Me, me).id, answer, http.timing.now());
+}
+
+/** The calls of a session. A token that has ended is renewed on the way. */
+export class Api {
+  readonly #http: HttpOptions;
+  /** The session's tokens. */
+  readonly tokens: SessionKeeper;
+
+  constructor(http: HttpOptions, session: Session, onSession: OnSession = () => {}) {
+    this.#http = http;
+    this.tokens = new SessionKeeper(http, session, onSession);
+  }
+
+  /** The caller's own account. */
+  async me(): Promise<Me> {
+    return read(Me, await this.#call({ method: "GET", path: "/api/auth/me" }));
+  }
+
+  /** Ends the session; its sockets close. */
+  async signOut(): Promise<void> {
+    const body = { refresh_token: this.tokens.session.refreshToken };
+    await this.#call({ method: "POST", path: "/api/auth/signout", body });
+  }
+
+  /** Makes a conversation; the same dm again gives the one there is. */
+  async createConversation(body: z.input<typeof CreateConversationBody>): Promise<Conversation> {
+    return read(Conversation, await this.#call({ method: "POST", path: "/api/conversations", body }));
+  }
+
+  /** A page of the caller's conversations, newest first; `next` is the following page's `cursor`. */
+  async listConversations(query: { readonly limit?: number; readonly cursor?: string } = {}) {
+    return read(ConversationPage, await this.#call({ method: "GET", path: "/api/conversations", query: { ...query } }));
+  }
+
+  /** One conversation. */
+  async conversation(id: ConversationId): Promise<Conversation> {
+    return read(Conversation, await this.#call({ method: "GET", path: `/api/conversations/${id}` }));
+  }
+
+  /** Adds somebody to a group. */
+  async addParticipant(id: ConversationId, userId: AccountId): Promise<void> {
+    await this.#call({ method: "POST", path: `/api/conversations/${id}/participants`, body: { user_id: userId } });
+  }
+
+  /** Removes somebody from a group; oneself: leaves it. */
+  async removeParticipant(id: ConversationId, userId: AccountId): Promise<void> {
+    await this.#call({ method: "DELETE", path: `/api/conversations/${id}/participants/${userId}` });
+  }
+
+  /** A page of a conversation's log. */
+  async history(id: ConversationId, query: HistoryQuery = {}): Promise<HistoryPage> {
+    const path = `/api/conversations/${id}/messages`;
+    const page = read(EventPage, await this.#call({ method: "GET", path, query: { ...query } }));
+    return { ...page, messages: page.messages as unknown as EventFrame[] };
+  }
+
+  /** The current public key of an account; `not_found` where there is none. */
+  async publicKey(userId: AccountId): Promise<PublicKey> {
+    return read(PublicKey, await this.#call({ method: "GET", path: `/api/users/${userId}/public-key` }));
+  }
+
+  async #call(input: HttpRequest): Promise<unknown> {
+    const token = await this.tokens.token();
+    try {
+      return await request(this.#http, { ...input, token });
+    } catch (error) {
+      if (!(error instanceof SottoError) || error.status !== 401) throw error;
+      return request(this.#http, { ...input, token: await this.tokens.token(token) });
+    }
+  }
+}
+
+function read<T>(schema: z.ZodType<T>, answer: unknown): T {
+  const parsed = schema.safeParse(answer);
+  if (parsed.success) return parsed.data;
+  throw new SottoError("bad_answer", "Update the client or the server: the answer was not understood", {
+    cause: parsed.error,
+  });
+}

@@ -1,0 +1,277 @@
+/**
+ * The SDK's front door.
+ *
+ * ```ts
+ * const keys = await generatePemKeys();
+ * await using alice = await SottoClient.signUp("http://localhost:8000", { username: "alice", password, keys });
+ * alice.connect();
+ * const dm = await alice.api.createConversation({ conversation_type: "dm", participant_ids: [bobId] });
+ * await alice.send(dm.id, "Meet me at nine");
+ * for await (const event of alice.events()) {
+ *   if (event.type === "message") console.log(event.sender_id, event.text);
+ * }
+ * ```
+ * Needs `fetch`, `crypto.subtle` and a `WebSocket`, as browsers, Bun and Node 22 have them. On
+ * Node 20 pass one: `openSocket: (url) => new WebSocket(url)` with the package `ws`.
+ */
+import type { AccountId, ConversationId, DeviceId, MessageId } from "../protocol/mod.ts";
+import { Api, signIn, signUp } from "./api.ts";
+import { type ClientEvent, Composer } from "./composer.ts";
+import type { ConnectionStatus, OpenSocket } from "./connection.ts";
+import { Contacts } from "./contacts.ts";
+import { Engine, type EngineObserver, socketUrlOf } from "./engine.ts";
+import type { Fetch, HttpOptions } from "./http.ts";
+import type { Receipt, Signal } from "./intake.ts";
+import { MemoryStore } from "./memory_store.ts";
+import type { PemKeys } from "./pem_encryption.ts";
+import { type Sendable, type SendOptions, Sends } from "./sends.ts";
+import type { OnSession, Session } from "./session_keeper.ts";
+import { SottoError } from "./sotto_error.ts";
+import type { ClientStore } from "./store.ts";
+import { systemTiming, type Timing } from "./timing.ts";
+
+/** What every client may be told. Callbacks are called one at a time and never awaited. */
+export interface ClientOptions {
+  /** Encrypts and decrypts by itself with these; without them `send` takes ciphertext of the app's own. */
+  readonly keys?: PemKeys;
+  /** Where the device keeps its cursors, entries and outbox. Default: memory. */
+  readonly store?: ClientStore;
+  readonly openSocket?: OpenSocket;
+  readonly fetch?: Fetch;
+  readonly timing?: Timing;
+  /** Milliseconds until an HTTP answer is given up. Default 10,000. */
+  readonly deadlineMs?: number;
+  /** New tokens: store them, to `resume` after a restart. Awaited before they are used. */
+  readonly onSession?: OnSession;
+  readonly onStatus?: (status: ConnectionStatus) => void;
+  /** Somebody types or has read. */
+  readonly onSignal?: (signal: Signal) => void;
+  /** A message that was sent before a restart, and that no promise waits for, has its receipt. */
+  readonly onReceipt?: (receipt: Receipt) => void;
+  /** Such a message was refused for good. */
+  readonly onRejected?: (id: MessageId, error: SottoError) => void;
+  /** The server refused something that answers no message. */
+  readonly onProblem?: (error: SottoError) => void;
+}
+
+/** Who signs up or in. */
+export interface Credentials {
+  readonly username: string;
+  readonly password: string;
+}
+
+const MOST_PREPARING = 1_000;
+
+/**
+ * One signed-in device.
+ *
+ * - Messages of one conversation are stored in the order of the `send` calls, each once.
+ * - `events()` gives every entry of every conversation in its order, each once.
+ * - Both hold across lost sockets and restarts of the server; across restarts of the app as far as
+ *   its `store` outlives them.
+ */
+export class SottoClient implements AsyncDisposable {
+  /** The HTTP API, signed in. */
+  readonly api: Api;
+  readonly #engine: Engine;
+  readonly #composer: Composer;
+  readonly #contacts: Contacts;
+  readonly #sends: Sends;
+  /** The last `send` of each conversation that is being prepared: the next one waits for it. */
+  readonly #lines = new Map<ConversationId, Promise<unknown>>();
+  #preparing = 0;
+  #closed = false;
+
+  /** Makes an account, with the public key of `options.keys`, and signs in. */
+  static async signUp(url: string, options: Credentials & ClientOptions): Promise<SottoClient> {
+    const { username, password, keys } = options;
+    const body = { username, password, ...(keys === undefined ? {} : { public_key: keys.publicKey }) };
+    return SottoClient.resume(url, await signUp(httpOptions(url, options), body), options);
+  }
+
+  /** Signs in. With `deviceId` the server goes on where that device was; its `store` must be the same too. */
+  static async signIn(url: string, options: Credentials & ClientOptions & { readonly deviceId?: DeviceId }): Promise<SottoClient> {
+    const { username, password, deviceId } = options;
+    const body = { username, password, ...(deviceId === undefined ? {} : { device_id: deviceId }) };
+    return SottoClient.resume(url, await signIn(httpOptions(url, options), body), options);
+  }
+
+  /** Goes on with a session that `onSession` or `session` gave. */
+  static async resume(url: string, session: Session, options: ClientOptions = {}): Promise<SottoClient> {
+    const http = httpOptions(url, options);
+    const api = new Api(http, session, options.onSession);
+    const store = options.store ?? new MemoryStore();
+    const contacts = new Contacts(api, store, http.timing);
+    const composer = new Composer(api, contacts, options.keys);
+    const sends = new Sends(composer, http.timing);
+    const network = browserNetwork();
+    const engine = await Engine.open(
+      {
+        socketUrl: socketUrlOf(url),
+        openSocket: options.openSocket ?? openGlobalSocket,
+        timing: http.timing,
+        api,
+        store,
+        ...(network === undefined ? {} : { network }),
+      },
+      observerOf(options, sends, composer),
+    );
+    await options.onSession?.(session);
+    return new SottoClient({ api, engine, composer, contacts, sends });
+  }
+
+  private constructor(parts: {
+    readonly api: Api;
+    readonly engine: Engine;
+    readonly composer: Composer;
+    readonly contacts: Contacts;
+    readonly sends: Sends;
+  }) {
+    this.api = parts.api;
+    this.#engine = parts.engine;
+    this.#composer = parts.composer;
+    this.#contacts = parts.contacts;
+    this.#sends = parts.sends;
+  }
+
+  /** The tokens as they are now; they are secrets. */
+  get session(): Session {
+    return this.api.tokens.session;
+  }
+
+  /** How the connection is. */
+  get status(): ConnectionStatus {
+    return this.#engine.status;
+  }
+
+  /** Begins to connect, and stays connected; `status` and `onStatus` tell how it goes. */
+  connect(): void {
+    this.#engine.start();
+  }
+
+  /**
+   * Sends a message, also while there is no connection: it is kept until the server has answered.
+   * Resolves with the receipt after the server has committed it. Rejects with a {@link SottoError}
+   * when it is refused for good, when the outbox is full, and with `closed` or `stopped` where
+   * nobody waits for the answer any more (the store then still holds the message).
+   */
+  send(conversationId: ConversationId, content: Sendable, options: SendOptions = {}): Promise<Receipt> {
+    return new Promise((resolve, reject) => {
+      if (this.#preparing >= MOST_PREPARING) throw outboxFull(this.#preparing);
+      this.#preparing++;
+      const before = this.#lines.get(conversationId) ?? Promise.resolve();
+      const prepared: Promise<void> = before
+        .then(() => this.#prepare(conversationId, content, { ...options, resolve, reject }))
+        .catch(reject)
+        .finally(() => {
+          this.#preparing--;
+          if (this.#lines.get(conversationId) === prepared) this.#lines.delete(conversationId);
+        });
+      this.#lines.set(conversationId, prepared);
+    });
+  }
+
+  /**
+   * Every entry of every conversation, from where the last loop ended, and then as they come. Ends
+   * with `close()`; throws `stopped` when the session has ended. One loop at a time.
+   */
+  async *events(): AsyncGenerator<ClientEvent, void, undefined> {
+    for await (const entry of this.#engine.reader.entries()) yield await this.#composer.read(entry);
+  }
+
+  /** Says that the person has read everything up to `seq`. False when there is no connection. */
+  markRead(conversationId: ConversationId, seq: number): boolean {
+    return this.#engine.send({ type: "message_read", conversation_id: conversationId, seq });
+  }
+
+  /** Says that the person types, or has ceased to. It may be lost. */
+  typing(conversationId: ConversationId, isTyping: boolean): boolean {
+    return this.#engine.send({ type: isTyping ? "typing_start" : "typing_stop", conversation_id: conversationId });
+  }
+
+  /** Accepts an account's new key after its fingerprint was compared; see `key_changed`. */
+  trustKey(userId: AccountId, fingerprint: string): Promise<void> {
+    return this.#contacts.trust(userId, fingerprint);
+  }
+
+  /** Acknowledges what is stored and ends. The session lives on: `resume` goes on with it. */
+  async close(): Promise<void> {
+    if (this.#closed) return;
+    this.#closed = true;
+    await this.#engine[Symbol.asyncDispose]();
+    this.#sends.abandon(new SottoError("closed", "Open a new client: this one was closed"));
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.close();
+  }
+
+  async #prepare(
+    conversationId: ConversationId,
+    content: Sendable,
+    options: SendOptions & { resolve(receipt: Receipt): void; reject(error: unknown): void },
+  ): Promise<void> {
+    this.#assertOpen();
+    const message = await this.#sends.make(conversationId, content, options);
+    this.#assertOpen();
+    const { resolve, reject } = options;
+    this.#sends.expect(message.id, { resolve, reject, content, renewedFrom: null });
+    // Not stored, not sent: who waits hears why.
+    await this.#engine.enqueue(message).catch((error: unknown) => this.#sends.refused(message.id, error));
+  }
+
+  #assertOpen(): void {
+    if (this.#closed) throw new SottoError("closed", "Open a new client: this one was closed");
+    if (this.status.state === "stopped") throw new SottoError("stopped", "Sign in again: the session has ended");
+  }
+}
+
+function observerOf(options: ClientOptions, sends: Sends, composer: Composer): EngineObserver {
+  // A throw in a callback is the app's own: it ends in the runtime's handler and not in the engine.
+  const tell = (call: () => void) => queueMicrotask(call);
+  return {
+    onStatus: (status) => {
+      if (status.state === "stopped" && status.reason.code !== "closed") {
+        sends.abandon(new SottoError("stopped", "Sign in again: the session has ended", { details: { ...status.reason } }));
+      }
+      tell(() => options.onStatus?.(status));
+    },
+    onSignal: (signal) => tell(() => options.onSignal?.(signal)),
+    onReceipt: (receipt) => {
+      if (!sends.received(receipt)) tell(() => options.onReceipt?.(receipt));
+    },
+    onRejected: (message, error) => {
+      if (!sends.refused(message.id, error)) tell(() => options.onRejected?.(message.id, error));
+    },
+    onProblem: (error) => tell(() => options.onProblem?.(error)),
+    onEntries: (entries) => {
+      for (const entry of entries) if (entry.type === "membership") composer.forget(entry.conversation_id);
+    },
+    renew: (message) => sends.renew(message),
+  };
+}
+
+function outboxFull(count: number): SottoError {
+  return new SottoError("outbox_full", `Wait until messages are answered: ${count} wait`, { retryable: true });
+}
+
+function httpOptions(url: string, options: ClientOptions): HttpOptions {
+  return {
+    url,
+    fetch: options.fetch ?? ((address, init) => fetch(address, init)),
+    timing: options.timing ?? systemTiming,
+    deadlineMs: options.deadlineMs ?? 10_000,
+  };
+}
+
+function openGlobalSocket(url: string): WebSocket {
+  if (typeof WebSocket === "undefined") {
+    throw new SottoError("stopped", "Pass openSocket: this runtime has no WebSocket (Node before 22)");
+  }
+  return new WebSocket(url);
+}
+
+/** Browsers say when the network comes back; elsewhere nobody does. */
+function browserNetwork(): Pick<EventTarget, "addEventListener" | "removeEventListener"> | undefined {
+  return typeof document !== "undefined" && typeof addEventListener === "function" ? globalThis : undefined;
+}

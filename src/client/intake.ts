@@ -1,0 +1,174 @@
+/**
+ * What the server's frames mean: which entries are to be stored, which messages leave the
+ * outbox, and what happens after that is persisted. It decides and changes nothing outside
+ * {@link Sync} and {@link Outbox}; the engine commits the step and then runs its effects.
+ */
+import type { AccountId, ConversationId, EventFrame, MessageId, ReceiptFrame, ServerFrame } from "../protocol/mod.ts";
+import type { Outbox } from "./outbox.ts";
+import { type ErrorFrame, fromErrorFrame, type SottoError } from "./sotto_error.ts";
+import type { ClientEntry, OutgoingMessage, StoreChange } from "./store.ts";
+import type { Sync } from "./sync.ts";
+
+/** The server's word that a message is stored. */
+export interface Receipt {
+  readonly conversationId: ConversationId;
+  readonly id: MessageId;
+  readonly seq: number;
+  /** Milliseconds since the epoch, by the server's clock. */
+  readonly createdAt: number;
+  /** The id of the first attempt, where the server refused that one for its age [MSG-7]; else null. */
+  readonly renewedFrom: MessageId | null;
+}
+
+/** What is not stored: somebody types, somebody has read. */
+export type Signal = Extract<ServerFrame, { type: "message_read" | "typing_start" | "typing_stop" }>;
+
+/** What a number of frames amounts to. */
+export interface Step {
+  readonly entries: ClientEntry[];
+  readonly cursors: Map<ConversationId, number>;
+  readonly settled: MessageId[];
+  readonly receipts: Receipt[];
+  readonly signals: Signal[];
+  readonly problems: SottoError[];
+  /** Whether the server has said that nothing more is missing. */
+  caughtUp: boolean;
+  /** Whether the server begins again. */
+  restarted: boolean;
+}
+
+/** What frames are judged with. */
+export interface Intake {
+  readonly sync: Sync;
+  readonly outbox: Outbox;
+  readonly self: AccountId;
+}
+
+/** A step that changes nothing yet. */
+export function emptyStep(): Step {
+  return {
+    entries: [],
+    cursors: new Map(),
+    settled: [],
+    receipts: [],
+    signals: [],
+    problems: [],
+    caughtUp: false,
+    restarted: false,
+  };
+}
+
+/** What the store has to commit before the step's effects; `undefined` where nothing. */
+export function changeOf(step: Step): StoreChange | undefined {
+  if (step.entries.length + step.cursors.size + step.settled.length === 0) return undefined;
+  return { entries: step.entries, cursors: [...step.cursors], settled: step.settled };
+}
+
+/** Adds what one frame means to the step. */
+export function planFrame(intake: Intake, frame: ServerFrame, step: Step): void {
+  switch (frame.type) {
+    case "message":
+    case "membership":
+    case "tombstone":
+      return planEvent(intake, frame, step);
+    case "receipt":
+      return planReceipt(intake, frame, step);
+    case "error":
+      return planError(intake, frame, step);
+    case "truncated":
+      return planTruncated(intake, frame, step);
+    case "conversation_left":
+      step.entries.push(frame);
+      return;
+    case "caught_up":
+      step.caughtUp = true;
+      return;
+    case "resync":
+      intake.sync.restart();
+      step.restarted = true;
+      return;
+    case "message_read":
+    case "typing_start":
+    case "typing_stop":
+      step.signals.push(frame);
+      return;
+    case "welcome":
+    case "pong":
+    case "reauth":
+      return; // the connection's own
+    default:
+      frame satisfies never;
+      return; // a newer server says more than this client knows
+  }
+}
+
+/** Adds a page that was read over HTTP after the own cursor. */
+export function planPage(intake: Intake, page: readonly EventFrame[], step: Step): void {
+  for (const event of intake.sync.takePage(page)) {
+    settleByEvent(intake, event, step);
+    keep(step, event);
+  }
+}
+
+function planEvent(intake: Intake, event: EventFrame, step: Step): void {
+  settleByEvent(intake, event, step);
+  if (intake.sync.take(event, intake.self) === "next") keep(step, event);
+}
+
+/** An own event says what its receipt would have said, if that was lost with a socket. */
+function settleByEvent(intake: Intake, event: EventFrame, step: Step): void {
+  if (event.sender_id !== intake.self || event.type === "membership") return;
+  if (intake.outbox.settle(event.id) !== undefined) settled(step, event);
+}
+
+function planReceipt(intake: Intake, receipt: ReceiptFrame, step: Step): void {
+  const message = intake.outbox.settle(receipt.id);
+  if (message !== undefined) settled(step, receipt);
+  if (!receipt.in_order) return;
+  if (message === undefined) return intake.sync.miss(receipt.conversation_id, receipt.seq);
+  const event = toEvent(message, receipt, intake.self);
+  if (intake.sync.take(event, intake.self) === "next") keep(step, event);
+}
+
+/** The event that a receipt stands for [MSG-3]. */
+function toEvent(message: OutgoingMessage, receipt: ReceiptFrame, self: AccountId): EventFrame {
+  const { type: _type, id: _id, expires_in: _expires, ...content } = JSON.parse(message.frame);
+  return {
+    ...content,
+    type: "message",
+    conversation_id: receipt.conversation_id,
+    seq: receipt.seq,
+    id: receipt.id,
+    sender_id: self,
+    created_at: receipt.created_at,
+    ...(receipt.expires_at === undefined ? {} : { expires_at: receipt.expires_at }),
+  };
+}
+
+function planError(intake: Intake, frame: ErrorFrame, step: Step): void {
+  if (frame.id === undefined) step.problems.push(fromErrorFrame(frame));
+  else intake.outbox.refused({ ...frame, id: frame.id });
+}
+
+function planTruncated(intake: Intake, frame: Extract<ServerFrame, { type: "truncated" }>, step: Step): void {
+  const cursor = intake.sync.truncate(frame.conversation_id, frame.truncated_before);
+  if (cursor === undefined) return;
+  step.entries.push(frame);
+  step.cursors.set(frame.conversation_id, cursor);
+}
+
+function keep(step: Step, event: EventFrame): void {
+  step.entries.push(event);
+  step.cursors.set(event.conversation_id, event.seq);
+}
+
+function settled(step: Step, place: Pick<ReceiptFrame, "conversation_id" | "id" | "seq" | "created_at">): void {
+  step.settled.push(place.id);
+  step.receipts.push({
+    conversationId: place.conversation_id,
+    id: place.id,
+    seq: place.seq,
+    createdAt: Date.parse(place.created_at),
+    renewedFrom: null,
+  });
+}

@@ -1,0 +1,36 @@
+/**
+ * The SDK. It owns one device's connection, outbox and cursors, and the encryption of what it sends.
+ *
+ * Reading order: `client.ts` (the front door) -> `engine.ts` (one inbox, persist before effect) ->
+ * `connection.ts` (the socket) , `intake.ts` (what frames mean), `sync.ts` (cursors), `outbox.ts`
+ * (sending), `entry_reader.ts` (reading) ; `store.ts` (the port) ; `composer.ts`, `contacts.ts`,
+ * `pem_encryption.ts` (end-to-end encryption) ; `api.ts`, `session_keeper.ts`, `http.ts`.
+ *
+ * Invariants: an entry is stored before it is acknowledged, a message before it is sent; a message
+ * keeps its id and bytes until it is answered; only the next seq is taken.
+ *
+ * It imports `protocol/`, `jose` and `zod`, and uses web-standard APIs only, so it runs in
+ * browsers, Bun and Node.
+ */
+export { Api, type Conversation, type HistoryPage, type HistoryQuery, type Me, type PublicKey } from "./api.ts";
+export { type ClientOptions, type Credentials, SottoClient } from "./client.ts";
+export type { ClientEvent, ReadableMessage } from "./composer.ts";
+export type { ConnectionStatus, OpenSocket, SocketLike, StopReason } from "./connection.ts";
+export type { Fetch } from "./http.ts";
+export type { Receipt, Signal } from "./intake.ts";
+export { MemoryStore, type MemoryStoreOptions } from "./memory_store.ts";
+export {
+  DecryptionError,
+  type DecryptionFault,
+  decrypt,
+  encryptFor,
+  fingerprintOf,
+  generatePemKeys,
+  type MessageContext,
+  type PemKeys,
+} from "./pem_encryption.ts";
+export type { Sendable, SendOptions } from "./sends.ts";
+export type { OnSession, Session } from "./session_keeper.ts";
+export { type ClientErrorCode, SottoError, type SottoErrorOptions } from "./sotto_error.ts";
+export type { ClientEntry, ClientStore, OutgoingMessage, StoreChange, StoredEntry, StoredState } from "./store.ts";
+export { systemTiming, type Timing } from "./timing.ts";
