@@ -37,7 +37,7 @@ export interface CreatedConversation {
  * Creates a conversation; asking again for the same dm gives the same one.
  *
  * Errors: `bad_request`, `encryption_unsupported`, `user_not_found` with `details.user_ids`,
- * `too_many_participants`.
+ * `too_many_participants`; retryable `busy`.
  */
 export async function createConversation(
   deps: ConversationsDeps,
@@ -64,6 +64,7 @@ export async function createConversation(
     event: { id: event.id, body: event.bytes, digest: event.digest },
   });
   if (outcome.status === "no_account") throw new DomainError("user_not_found");
+  if (outcome.status === "busy") throw new DomainError("busy");
   if (outcome.status === "conflict") throw new Error("Make a new id for each conversation: this one was taken");
   if (outcome.status === "known") return { id: outcome.id, created: false, delivery: null };
   const entry: LogEntry = {
