@@ -1,19 +1,12 @@
 /** What the use cases of accounts are given, and how it is put together. */
 import { createHmac, randomBytes } from "node:crypto";
 import type { Clock } from "../platform/clock.ts";
+import type { PasswordHasher } from "../platform/password_hash.ts";
 import type { Database } from "../platform/postgres.ts";
 import type { AccountId, DeviceId, SessionId } from "../protocol/mod.ts";
 import { createSessionLiveness, type SessionLiveness } from "./session_liveness.ts";
 import { isSessionLive } from "./sessions_store.ts";
 import { createThrottle, type Throttle } from "./throttle.ts";
-
-/** Hashes and checks passwords; `platform/password_hash.ts` makes one. */
-export interface PasswordHasher {
-  hashPassword(password: string): Promise<string>;
-  verifyPassword(password: string, hash: string): Promise<boolean>;
-  /** Whether the hash was made with weaker settings than today's. */
-  needsRehash(hash: string): boolean;
-}
 
 /** What an access token says. Times are milliseconds since the epoch. */
 export interface AccessClaims {

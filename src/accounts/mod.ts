@@ -11,14 +11,7 @@
  * May import protocol, platform and keys.
  */
 export { accountExists } from "./account_exists.ts";
-export {
-  type AccessClaims,
-  type AccessTokens,
-  type AccountDeps,
-  type AccountOptions,
-  openAccounts,
-  type PasswordHasher,
-} from "./deps.ts";
+export { type AccessClaims, type AccessTokens, type AccountDeps, type AccountOptions, openAccounts } from "./deps.ts";
 export { getMe, type UserAnswer } from "./get_me.ts";
 export type { Principal } from "./principal.ts";
 export { purgeSessions } from "./purge_sessions.ts";
@@ -26,6 +19,6 @@ export { refreshSession, type RefreshResult } from "./refresh_session.ts";
 export { signIn, type SignInInput, type SignInResult } from "./sign_in.ts";
 export { signOut, type SignOutInput, type SignOutResult } from "./sign_out.ts";
 export { signUp, type SignUpInput, type SignUpResult } from "./sign_up.ts";
-export { type DeviceInput, type TokenAnswer } from "./start_session.ts";
+export type { DeviceInput, TokenAnswer } from "./start_session.ts";
 export { createTicket, redeemTicket, type TicketAnswer } from "./tickets.ts";
 export { verifyAccessToken } from "./verify_access_token.ts";

@@ -7,6 +7,7 @@
 import { NotFoundError, ParseError, ValidationError } from "elysia";
 import { z } from "zod";
 import { DatabaseFault } from "../platform/postgres.ts";
+import { OverloadedError } from "../platform/semaphore.ts";
 import { DomainError, type ErrorCode, ERRORS, fieldsOf, tooLong } from "../protocol/mod.ts";
 
 /** An error as it leaves the server. */
@@ -46,6 +47,7 @@ export function refusalOf(thrown: unknown, allowedMethods: readonly string[]): {
     return { refusal: new DomainError("method_not_allowed", { details: { allow: allowedMethods } }), expected: true };
   }
   if (thrown instanceof ValidationError) return { refusal: invalid(thrown), expected: true };
+  if (thrown instanceof OverloadedError) return { refusal: new DomainError("overloaded"), expected: true };
   if (thrown instanceof DatabaseFault) return { refusal: new DomainError("unavailable", { cause: thrown }), expected: false };
   return { refusal: new DomainError("internal", { cause: thrown }), expected: false };
 }

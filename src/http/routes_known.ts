@@ -12,8 +12,8 @@ export function createMethodLookup(routes: () => readonly KnownRoute[]): (path: 
   return (path) => {
     patterns ??= routes()
       .filter((route) => route.method !== "OPTIONS")
-      .map((route) => ({ method: route.method, parts: route.path.split("/") }));
-    const parts = path.split("/");
+      .map((route) => ({ method: route.method, parts: partsOf(route.path) }));
+    const parts = partsOf(path);
     const methods = new Set<string>();
     for (const pattern of patterns) {
       if (matches(pattern.parts, parts)) methods.add(pattern.method);
@@ -21,6 +21,11 @@ export function createMethodLookup(routes: () => readonly KnownRoute[]): (path: 
     if (methods.has("GET")) methods.add("HEAD");
     return [...methods].sort();
   };
+}
+
+/** The router takes an address with and without a slash at its end. */
+function partsOf(path: string): readonly string[] {
+  return path.replace(/(?<=.)\/$/, "").split("/");
 }
 
 function matches(pattern: readonly string[], path: readonly string[]): boolean {

@@ -3,7 +3,6 @@
  * these; its clock can be moved, and what it logs and whose sessions it ended can be looked at.
  */
 import type { AnyElysia } from "elysia";
-import pino from "pino";
 import { type AccountDeps, openAccounts, verifyAccessToken } from "../../src/accounts/mod.ts";
 import { accountRoutes } from "../../src/accounts/routes.ts";
 import {
@@ -20,7 +19,8 @@ import {
 } from "../../src/http/mod.ts";
 import { keyRoutes } from "../../src/keys/routes.ts";
 import type { Clock } from "../../src/platform/clock.ts";
-const createPasswordHasher = (_: object) => ({ hashPassword: (p: string) => Bun.password.hash(p, { algorithm: "argon2id", memoryCost: 19456, timeCost: 2 }), verifyPassword: (p: string, h: string) => Bun.password.verify(p, h), needsRehash: (_h: string) => false });
+import { createLog } from "../../src/platform/log.ts";
+import { createPasswordHasher } from "../../src/platform/password_hash.ts";
 import type { Database } from "../../src/platform/postgres.ts";
 import type { SessionId } from "../../src/protocol/mod.ts";
 import { createTestDatabase } from "./postgres.ts";
@@ -119,7 +119,7 @@ export async function startEdge(options: EdgeOptions = {}): Promise<Edge> {
   let offset = 0;
   const clock: MovableClock = { now: () => Date.now() + offset, advance: (ms) => void (offset += ms) };
   const lines: string[] = [];
-  const log = pino({ level: "trace" }, { write: (line: string) => void lines.push(line) });
+  const log = createLog({ level: "trace", pretty: false, write: (line) => void lines.push(line) });
   const accounts = await openAccounts({
     db,
     clock,
@@ -182,7 +182,7 @@ async function request(url: string, method: string, path: string, send: Send = {
   const answer = await fetch(url + path, { method, headers, body, redirect: "manual" });
   const text = await answer.text();
   const isJson = answer.headers.get("content-type")?.startsWith("application/json") ?? false;
-  return { status: answer.status, headers: answer.headers, text, json: isJson ? JSON.parse(text) : {} };
+  return { status: answer.status, headers: answer.headers, text, json: isJson && text !== "" ? JSON.parse(text) : {} };
 }
 
 let people = 0;
@@ -194,5 +194,5 @@ export async function signUpSomebody(edge: Edge, fields: Readonly<Record<string,
   const password = `good pass phrase ${people * 7919}`;
   const answer = await edge.request("POST", "/api/auth/signup", { body: { username, password, ...fields } });
   if (answer.status !== 201) throw new Error(`Sign-up answered ${answer.status}: ${answer.text}`);
-  return { username, password, ...answer.json  };
+  return { ...answer.json, username, password };
 }
