@@ -15,6 +15,9 @@ import { membershipBody } from "./body.ts";
 import type { ConversationsDeps, Delivery } from "./deps.ts";
 import { insertConversation } from "./membership_store.ts";
 
+/** A new conversation's id is random, so a conflict of it is a fault and no refusal. */
+const REFUSALS = { no_account: "user_not_found", busy: "busy", conflict: "internal" } as const;
+
 /** What is asked for. */
 export interface CreateConversationInput {
   readonly creatorId: AccountId;
@@ -63,9 +66,7 @@ export async function createConversation(
     dataKey: input.encryption === "server" ? deps.sealer.newDataKey(id) : null,
     event: { id: event.id, body: event.bytes, digest: event.digest },
   });
-  if (outcome.status === "no_account") throw new DomainError("user_not_found");
-  if (outcome.status === "busy") throw new DomainError("busy");
-  if (outcome.status === "conflict") throw new Error("Make a new id for each conversation: this one was taken");
+  if (!("seq" in outcome)) throw new DomainError(REFUSALS[outcome.status]);
   if (outcome.status === "known") return { id: outcome.id, created: false, delivery: null };
   const entry: LogEntry = {
     kind: "membership",
