@@ -8,7 +8,7 @@
  * - Nothing is acknowledged before the store holds it, nothing is sent before the store holds it.
  * - When the store fails everything stops, with `store_failed`.
  */
-import type { EventFrame, ServerFrame, WelcomeFrame } from "../protocol/mod.ts";
+import { type EventFrame, LIMITS, type ServerFrame, type WelcomeFrame } from "../protocol/mod.ts";
 import type { Api } from "./api.ts";
 import { Connection, type ConnectionStatus, type OpenSocket } from "./connection.ts";
 import { EntryReader } from "./entry_reader.ts";
@@ -16,7 +16,7 @@ import { changeOf, emptyStep, planFrame, planPage, type Receipt, type Signal, ty
 import { Outbox } from "./outbox.ts";
 import { SottoError } from "./sotto_error.ts";
 import type { ClientEntry, ClientStore, OutgoingMessage } from "./store.ts";
-import { type Repair, Sync } from "./sync.ts";
+import { type PageRepair, Sync } from "./sync.ts";
 import type { Timing } from "./timing.ts";
 
 /** Whom the engine tells; a throw in one of these is the app's own and is not caught. */
@@ -46,7 +46,8 @@ export interface EngineOptions {
 type Item =
   | { readonly kind: "up" | "down"; readonly socket: number }
   | { readonly kind: "frame"; readonly frame: ServerFrame }
-  | { readonly kind: "page"; readonly page: readonly EventFrame[]; readonly repair: Repair; readonly last: boolean };
+  | { readonly kind: "page"; readonly page: readonly EventFrame[] }
+  | { readonly kind: "repaired"; readonly repair: PageRepair; readonly ours: boolean };
 
 const BATCH = 128;
 const MOST_WAITING = 2_000;
@@ -200,13 +201,14 @@ export class Engine implements AsyncDisposable {
       case "frame":
         return planFrame(intake, item.frame, step);
       case "page":
-        planPage(intake, item.page, step);
-        if (item.last) this.#sync.repaired(item.repair.conversationId);
+        return planPage(intake, item.page, step);
+      case "repaired":
+        if (!this.#sync.repaired(item.repair.conversationId) && item.ours) this.#connection.reconnect("gap");
         return;
       case "up":
         this.#reached = item.socket;
         this.#sync.restart();
-        for (const cursors of this.#sync.resumeFrames()) this.send({ type: "resume", cursors });
+        this.#resume();
         return this.#outbox.connected();
       case "down":
         this.#reached = item.socket;
@@ -225,7 +227,9 @@ export class Engine implements AsyncDisposable {
     for (const receipt of step.receipts) this.#observer.onReceipt(receipt);
     for (const signal of step.signals) this.#observer.onSignal(signal);
     for (const problem of step.problems) this.#observer.onProblem(problem);
-    for (const repair of this.#sync.repairs(step.caughtUp)) this.#repair(repair);
+    const repairs = this.#sync.repairs(step.caughtUp);
+    if (repairs.resume) this.#resume();
+    for (const repair of repairs.pages) void this.#repairByPages(repair);
     this.#unacknowledged += step.entries.length;
     if (this.#unacknowledged >= ACK_EVERY) this.#acknowledge();
     else if (this.#sync.acknowledgeable > 0) {
@@ -244,26 +248,28 @@ export class Engine implements AsyncDisposable {
     }
   }
 
-  #repair(repair: Repair): void {
-    if (repair.how === "page") void this.#repairByPages(repair);
-    else if (this.send({ type: "resume", cursors: { [repair.conversationId]: repair.after } })) this.#connection.catchUp();
+  /** Tells the server where this device stands; a device that has nothing goes by the server's cursors. */
+  #resume(): void {
+    const cursors = this.#sync.resumeCursors();
+    if (Object.keys(cursors).length > 0 && this.send({ type: "resume", cursors })) this.#connection.catchUp();
   }
 
-  async #repairByPages(repair: Repair): Promise<void> {
+  async #repairByPages(repair: PageRepair): Promise<void> {
     const { conversationId } = repair;
     const socket = this.#socket;
     try {
-      for (let after: number | null = repair.after, last = false; !last; ) {
-        const page = await this.#options.api.history(conversationId, { after_seq: after ?? 0, limit: 100 });
+      for (let after = repair.after; ; ) {
+        const page = await this.#options.api.history(conversationId, { after_seq: after, limit: LIMITS.pageEvents });
         if (socket !== this.#socket) return; // a new socket resumes from the cursors anyway
-        after = page.messages.at(-1)?.seq ?? null;
-        last = page.next === null || after === null;
-        this.#take({ kind: "page", page: page.messages, repair, last });
+        this.#take({ kind: "page", page: page.messages });
+        after = page.messages.at(-1)?.seq ?? after;
+        if (page.next === null || page.messages.length === 0) break;
       }
+      this.#take({ kind: "repaired", repair, ours: true });
     } catch (error) {
       if (error instanceof SottoError && error.retryable) return this.#connection.reconnect("gap");
       // The conversation is not ours any more: nothing of it is missing.
-      this.#take({ kind: "page", page: [], repair, last: true });
+      this.#take({ kind: "repaired", repair, ours: false });
     }
   }
 

@@ -76,10 +76,9 @@ export function planFrame(intake: Intake, frame: ServerFrame, step: Step): void 
     case "error":
       return planError(intake, frame, step);
     case "truncated":
-      return planTruncated(intake, frame, step);
+      return planSkip(intake, { frame, to: frame.truncated_before - 1 }, step);
     case "conversation_left":
-      step.entries.push(frame);
-      return;
+      return planSkip(intake, { frame, to: frame.left_seq }, step);
     case "caught_up":
       step.caughtUp = true;
       return;
@@ -150,11 +149,16 @@ function planError(intake: Intake, frame: ErrorFrame, step: Step): void {
   else intake.outbox.refused({ ...frame, id: frame.id });
 }
 
-function planTruncated(intake: Intake, frame: Extract<ServerFrame, { type: "truncated" }>, step: Step): void {
-  const cursor = intake.sync.truncate(frame.conversation_id, frame.truncated_before);
-  if (cursor === undefined) return;
+/** The server says why some seqs will not come. */
+function planSkip(
+  intake: Intake,
+  skip: { readonly frame: Extract<ClientEntry, { type: "truncated" | "conversation_left" }>; readonly to: number },
+  step: Step,
+): void {
+  const { frame, to } = skip;
+  if (!intake.sync.skip(frame.conversation_id, to)) return;
   step.entries.push(frame);
-  step.cursors.set(frame.conversation_id, cursor);
+  step.cursors.set(frame.conversation_id, to);
 }
 
 function keep(step: Step, event: EventFrame): void {

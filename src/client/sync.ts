@@ -5,7 +5,7 @@
  *
  * - A conversation's cursor is the highest seq that this device took; only `cursor + 1` is next.
  * - A conversation without a cursor starts at the first entry that comes [RES-6].
- * - A gap is closed by `resume` from the own cursor [RES-3]; where that brought nothing, by pages
+ * - A gap is closed by `resume` from the own cursors [RES-3]; where that brought nothing, by pages
  *   over HTTP, whose first entry is then the next one by the server's own word.
  * - Acknowledged is only what is stored *and* was sent on this socket [ACK-1, ACK-2].
  */
@@ -15,34 +15,39 @@ import { type AccountId, type ConversationId, type EventFrame, LIMITS, type Resu
 /** What to do with an entry: store it, leave it out, or leave it out and repair. */
 export type Judgement = "next" | "duplicate" | "gap";
 
-/** How a gap is to be closed: see {@link Sync}. */
-export interface Repair {
+/** A gap to close by pages: what is missing comes after the seq `after`. */
+export interface PageRepair {
   readonly conversationId: ConversationId;
-  /** The own cursor: what is missing comes after it. */
   readonly after: number;
-  readonly how: "resume" | "page";
 }
 
-/** What an own receipt that stands for its event tells of the log [MSG-3]. */
-export type LogPlace = Pick<EventFrame, "conversation_id" | "seq">;
+/** How gaps are to be closed: by one `resume` for all, or by pages for each. */
+export interface Repairs {
+  readonly resume: boolean;
+  readonly pages: readonly PageRepair[];
+}
+
+/** The cursors of one `resume` frame. */
+export type ResumeCursors = z.infer<typeof ResumeFrame>["cursors"];
+
+/** How a gap was tried to be closed, and where the cursor stood then. */
+type Gap = { readonly tried: "nothing" } | { readonly tried: "resume" | "pages"; readonly at: number };
 
 /** Keeps the cursors of one device. */
 export class Sync {
-  /** What was taken, in the order of the log; the store may be a moment behind. */
+  /** What was taken, by the last movement; the store may be a moment behind. */
   readonly #taken: Map<ConversationId, number>;
-  /** What the store holds of entries that came since the client started. */
-  readonly #stored = new Map<ConversationId, number>();
-  /** The highest seq sent on this socket. */
+  readonly #stored: Map<ConversationId, number>;
+  /** The seq sent last on this socket; it falls when the server begins again. */
   readonly #sent = new Map<ConversationId, number>();
   readonly #acknowledged = new Map<ConversationId, number>();
   readonly #toAcknowledge = new Set<ConversationId>();
-  /** Conversations with a gap, and the cursor at which each repair was tried last. */
-  readonly #gaps = new Map<ConversationId, { triedAt: number; how: Repair["how"] } | null>();
+  readonly #gaps = new Map<ConversationId, Gap>();
 
   /** Starts from what the store holds. */
   constructor(cursors: ReadonlyMap<ConversationId, number>) {
     this.#taken = new Map(cursors);
-    for (const [conversationId, seq] of cursors) this.#stored.set(conversationId, seq);
+    this.#stored = new Map(cursors);
   }
 
   /** The highest seq taken of a conversation. */
@@ -58,40 +63,41 @@ export class Sync {
     this.#gaps.clear();
   }
 
-  /** The cursors to resume from, in as many frames as the limit asks for. */
-  resumeFrames(): ResumeCursors[] {
-    const all = [...this.#taken];
-    const frames: ResumeCursors[] = [];
-    for (let i = 0; i < all.length; i += LIMITS.resumeCursors) {
-      frames.push(Object.fromEntries(all.slice(i, i + LIMITS.resumeCursors)));
-    }
-    return frames;
+  /**
+   * The cursors to resume from: those that moved last, as many as a frame holds. A second frame
+   * would replace the first; for the rest the server's cursors stand, and a gap shows where it is ahead.
+   */
+  resumeCursors(): ResumeCursors {
+    return Object.fromEntries([...this.#taken].slice(-LIMITS.resumeCursors));
   }
 
   /** Judges an entry that came over the socket, and takes it if it is the next. `self`: the own account. */
-  take(event: LogPlace | EventFrame, self: AccountId): Judgement {
+  take(event: EventFrame, self: AccountId): Judgement {
     const { conversation_id: conversationId, seq } = event;
-    this.#sent.set(conversationId, Math.max(seq, this.#sent.get(conversationId) ?? 0));
+    this.#sent.set(conversationId, seq);
     const cursor = this.#taken.get(conversationId);
     if (cursor === undefined || seq === cursor + 1 || (seq > cursor && entersAnew(event, self))) {
-      this.#taken.set(conversationId, seq);
-      this.#gaps.delete(conversationId);
+      this.#move(conversationId, seq);
       return "next";
     }
-    if (seq <= cursor) {
-      // The server sent it again because it does not know our acknowledgement: say it again.
-      if (seq <= (this.#stored.get(conversationId) ?? 0)) this.#toAcknowledge.add(conversationId);
-      return "duplicate";
+    if (seq > cursor) {
+      this.#notice(conversationId);
+      return "gap";
     }
-    if (!this.#gaps.has(conversationId)) this.#gaps.set(conversationId, null);
-    return "gap";
+    // The server sent it again because it does not know our acknowledgement: say it again.
+    if (seq <= (this.#stored.get(conversationId) ?? 0)) {
+      this.#acknowledged.delete(conversationId);
+      this.#toAcknowledge.add(conversationId);
+    }
+    return "duplicate";
   }
 
   /** An entry was sent whose content is not known here: it has to come again. */
   miss(conversationId: ConversationId, seq: number): void {
-    this.#sent.set(conversationId, Math.max(seq, this.#sent.get(conversationId) ?? 0));
-    if (!this.#taken.has(conversationId)) this.#taken.set(conversationId, seq - 1);
-    if (seq > (this.#taken.get(conversationId) ?? 0) && !this.#gaps.has(conversationId)) this.#gaps.set(conversationId, null);
+    this.#sent.set(conversationId, seq);
+    const cursor = this.#taken.get(conversationId);
+    if (cursor === undefined) this.#taken.set(conversationId, seq - 1);
+    if (cursor === undefined || seq > cursor) this.#notice(conversationId);
   }
 
   /** Takes the entries of a page that was read after the own cursor; gives those that are new. */
@@ -99,18 +105,18 @@ export class Sync {
     const fresh: EventFrame[] = [];
     for (const event of page) {
       if (event.seq <= (this.#taken.get(event.conversation_id) ?? 0)) continue;
-      this.#taken.set(event.conversation_id, event.seq);
+      this.#move(event.conversation_id, event.seq);
       fresh.push(event);
     }
     return fresh;
   }
 
-  /** Takes the server's word that nothing below `seq` will come [RES-4]; gives the cursor if it moved. */
-  truncate(conversationId: ConversationId, seq: number): number | undefined {
-    const cursor = seq - 1;
-    if (cursor <= (this.#taken.get(conversationId) ?? 0)) return undefined;
-    this.#taken.set(conversationId, cursor);
-    return cursor;
+  /** The server's word that nothing up to `seq` will come [RES-4, RES-7]. False where it is known already. */
+  skip(conversationId: ConversationId, seq: number): boolean {
+    this.#sent.set(conversationId, seq);
+    if (seq <= (this.#taken.get(conversationId) ?? 0)) return false;
+    this.#move(conversationId, seq);
+    return true;
   }
 
   /** The store holds everything up to `seq`. */
@@ -138,32 +144,47 @@ export class Sync {
   }
 
   /**
-   * Gaps to close now; each try is given once. A new gap is closed by `resume`; with `caughtUp` also
-   * those are looked at that a `resume` was sent for: where it brought nothing, by `page`.
+   * What is to be done about gaps now; each try is given once. A new gap asks for `resume`; with
+   * `caughtUp` a gap whose `resume` did not move the cursor asks for pages.
    */
-  repairs(caughtUp: boolean): Repair[] {
-    const due: Repair[] = [];
-    for (const [conversationId, tried] of this.#gaps) {
-      if (tried !== null && (!caughtUp || tried.how === "page")) continue;
+  repairs(caughtUp: boolean): Repairs {
+    let resume = false;
+    const pages: PageRepair[] = [];
+    for (const [conversationId, gap] of this.#gaps) {
       const after = this.#taken.get(conversationId) ?? 0;
-      const how = tried?.triedAt === after ? "page" : "resume";
-      this.#gaps.set(conversationId, { triedAt: after, how });
-      due.push({ conversationId, after, how });
+      if (gap.tried === "nothing" || (caughtUp && gap.at !== after)) {
+        resume = true;
+        this.#gaps.set(conversationId, { tried: "resume", at: after });
+      } else if (gap.tried === "resume" && caughtUp) {
+        pages.push({ conversationId, after });
+        this.#gaps.set(conversationId, { tried: "pages", at: after });
+      }
     }
-    return due;
+    return { resume, pages };
   }
 
-  /** A repair by pages has ended, well or not: the next gap starts with `resume` again. */
-  repaired(conversationId: ConversationId): void {
+  /**
+   * A repair by pages has ended. False where an entry beyond them was seen meanwhile and left out:
+   * then only a new socket helps.
+   */
+  repaired(conversationId: ConversationId): boolean {
     this.#gaps.delete(conversationId);
+    return (this.#sent.get(conversationId) ?? 0) <= (this.#taken.get(conversationId) ?? 0);
+  }
+
+  #move(conversationId: ConversationId, seq: number): void {
+    this.#taken.delete(conversationId); // set again it goes to the end: see resumeCursors
+    this.#taken.set(conversationId, seq);
+    this.#gaps.delete(conversationId);
+  }
+
+  #notice(conversationId: ConversationId): void {
+    if (!this.#gaps.has(conversationId)) this.#gaps.set(conversationId, { tried: "nothing" });
   }
 }
 
-/** The cursors of one `resume` frame. */
-export type ResumeCursors = z.infer<typeof ResumeFrame>["cursors"];
-
 /** Who was away from a conversation comes back at a higher seq: their own entry is no gap [RES-7]. */
-function entersAnew(event: LogPlace | EventFrame, self: AccountId): boolean {
-  if (!("type" in event) || event.type !== "membership") return false;
+function entersAnew(event: EventFrame, self: AccountId): boolean {
+  if (event.type !== "membership") return false;
   return event.change !== "left" && event.change !== "removed" && event.user_ids.includes(self);
 }
