@@ -202,7 +202,7 @@ export class Lane implements AsyncDisposable {
   /** Waits for the next attempt at parked conversations, or for a further event. */
   #rest(): Promise<void> {
     return new Promise((resolve) => {
-      const timer = setTimeout(resolve, this.#probeAt - this.#now());
+      const timer = setTimeout(resolve, Math.max(0, this.#probeAt - this.#now()));
       this.#wake = () => {
         clearTimeout(timer);
         resolve();

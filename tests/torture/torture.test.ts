@@ -1,0 +1,135 @@
+/**
+ * The log under torture: several processes, each with its lanes, and everything that may go wrong.
+ * Twins in a batch, across batches and across processes; members who come and go; killed backends;
+ * heads that are held beyond the lock timeout; frozen processes; one crash of the server. Then
+ * the checker compares what the processes were told with what the database holds.
+ *
+ * TORTURE_SECONDS sets how long it runs (20 unless set).
+ */
+import { afterAll, beforeAll, expect, test } from "bun:test";
+import { join } from "node:path";
+import { setTimeout as after } from "node:timers/promises";
+import { type Database, DatabaseFault } from "../../src/platform/postgres.ts";
+import type { ConversationId } from "../../src/protocol/mod.ts";
+import { createAccounts, createConversation, createLogDatabase, holdHead, until, upTo } from "../integration/event_log_support.ts";
+import { crashDatabaseServer, type TestDatabase } from "../support/postgres.ts";
+import { type Answer, check, type Head, type History, type Interval, type Stored } from "./checker.ts";
+import type { Orders } from "./worker.ts";
+
+const SECONDS = Number(process.env.TORTURE_SECONDS ?? 20);
+const PROCESSES = 3;
+const OWN_SERVER = (process.env.TEST_DATABASE_URL ?? "") === "";
+
+let database: TestDatabase;
+
+beforeAll(async () => {
+  database = await createLogDatabase();
+});
+
+afterAll(() => database[Symbol.asyncDispose]());
+
+/** How often each thing was done to them. */
+const done = { kills: 0, holds: 0, freezes: 0, crashes: 0 };
+
+test(
+  `the log is whole after ${SECONDS} s of torture [P1] [P2] [P3]`,
+  async () => {
+    const { db } = database;
+    const [owner, ...people] = await createAccounts(db, 1 + PROCESSES * 3 + 2 + 6);
+    if (owner === undefined) throw new Error("Make people first");
+    const [senders, racers, guests] = [people.slice(0, PROCESSES * 3), people.slice(-8, -6), people.slice(-6)];
+    const conversations = await Promise.all(
+      upTo(8).map((n) => createConversation(db, [owner, ...senders, ...racers], { retentionSeconds: n % 2 === 0 ? 3_600 : null })),
+    );
+    const children = upTo(PROCESSES).map((index) => {
+      const own = senders.slice((index - 1) * 3, index * 3);
+      const shared = { url: database.url, seconds: SECONDS, base: Date.now(), conversations, owner, racers, guests };
+      const orders: Orders = { ...shared, process: index, senders: own };
+      return Bun.spawn([process.execPath, join(import.meta.dir, "worker.ts"), JSON.stringify(orders)], { stdout: "pipe", stderr: "inherit" });
+    });
+    let history: History;
+    try {
+      const outputs = children.map((child) => new Response(child.stdout).text());
+      await torment(db, conversations, children);
+      const answers = (await Promise.all(outputs)).flatMap((text) => text.split("\n").filter(Boolean).map((line): Answer => JSON.parse(line)));
+      expect(await Promise.all(children.map((child) => child.exited))).toEqual([0, 0, 0]);
+      history = { answers, ...(await readAll(db)) };
+    } finally {
+      for (const child of children) child.kill("SIGKILL");
+    }
+    const tally: Record<string, number> = {};
+    for (const { status } of history.answers) tally[status] = (tally[status] ?? 0) + 1;
+    console.log("torture:", JSON.stringify({ events: history.stored.length, answers: tally, ...done }));
+    expect(check(history)).toEqual([]);
+    // A run in which little happened shows nothing.
+    expect(history.stored.length).toBeGreaterThan(SECONDS * 100);
+    expect(history.stored.filter((event) => event.kind === 2).length).toBeGreaterThan(20);
+    for (const status of ["known", "not_member", "busy"]) expect([status, (tally[status] ?? 0) > 0]).toEqual([status, true]);
+    expect(done.kills).toBeGreaterThan(SECONDS);
+    expect(done.holds).toBeGreaterThan(SECONDS / 2);
+    const [row] = await db.query<{ deadlocks: number }>("select deadlocks from pg_stat_database where datname = current_database()");
+    expect(row?.deadlocks).toBe(0);
+  },
+  (SECONDS + 40) * 1_000,
+);
+
+/** Does all of it to the processes and the database, again and again, until the time is over. */
+async function torment(db: Database, conversations: readonly ConversationId[], children: readonly { kill(signal: NodeJS.Signals): void }[]) {
+  const end = performance.now() + SECONDS * 1_000;
+  const again = async (pace: number, deed: () => Promise<void>) => {
+    while (performance.now() < end) {
+      // The deeds hit each other too, and the crash hits all of them.
+      await deed().catch((error) => {
+        if (!(error instanceof DatabaseFault)) throw error;
+      });
+      await after(Math.random() * pace); // nothing is waited for: this is how often it happens
+    }
+  };
+  const pick = <T>(items: readonly T[]) => items[Math.floor(Math.random() * items.length)] as T;
+  await Promise.all([
+    again(500, () => kill(db)),
+    again(300, () => hold(db, pick(conversations))),
+    again(2_000, () => freeze(pick(children))),
+    after(SECONDS * 500).then(() => (OWN_SERVER ? crash(db) : undefined)),
+  ]);
+}
+
+async function kill(db: Database): Promise<void> {
+  const rows = await db.query(
+    `select pg_terminate_backend(pid) from pg_stat_activity
+     where datname = current_database() and application_name like 'sotto%' and pid <> pg_backend_pid() and random() < 0.4`,
+  );
+  done.kills += rows.length;
+}
+
+/** Holds a head, sometimes for longer than the lock timeout, sometimes for longer than the deadline. */
+async function hold(db: Database, conversation: ConversationId): Promise<void> {
+  await using _holder = await holdHead(db, conversation);
+  await after(Math.random() < 0.3 ? 2_000 : Math.random() * 500);
+  done.holds++;
+}
+
+async function freeze(child: { kill(signal: NodeJS.Signals): void }): Promise<void> {
+  child.kill("SIGSTOP");
+  await after(Math.random() * 1_500);
+  child.kill("SIGCONT");
+  done.freezes++;
+}
+
+async function crash(db: Database): Promise<void> {
+  done.crashes++;
+  await crashDatabaseServer();
+  await until("the server is back", () => db.query("select 1").then(() => true, () => false), 30_000);
+}
+
+async function readAll(db: Database): Promise<Omit<History, "answers">> {
+  await using reader = await db.connect("checker", { queryTimeoutMs: 30_000 });
+  return {
+    stored: await reader.query<Stored>(
+      `select conversation, seq, id, sender, kind, unix_ms(at) as at, encode(digest, 'hex') as digest, counts, counted
+       from events order by conversation, seq`,
+    ),
+    intervals: await reader.query<Interval>("select conversation, account, joined_seq, left_seq from members"),
+    heads: await reader.query<Head>("select id, last_seq, counted, members_version from conversations"),
+  };
+}
