@@ -2,6 +2,7 @@
  * The composition root: puts the parts together and takes them apart in the right order.
  * Everything has its own state, so that tests start several apps in one process.
  */
+import type { AnyElysia } from "elysia";
 import packageJson from "../package.json" with { type: "json" };
 import { accountExists, openAccounts, type Principal, purgeSessions, redeemTicket, verifyAccessToken } from "./accounts/mod.ts";
 import { accountRoutes } from "./accounts/routes.ts";
@@ -51,6 +52,8 @@ export interface App extends AsyncDisposable {
 }
 
 const PURGE_MS = 10 * 60_000;
+/** What requests under way are given when the server ends. */
+const LAST_ANSWERS_MS = 2_000;
 /** Sign-ins that may wait for a core; at 20 ms each the last waits a few seconds. */
 const MOST_HASHES_WAITING = 200;
 
@@ -161,7 +164,7 @@ export async function createApp(config: Config, options: AppOptions): Promise<Ap
   });
   const listening = server.server;
   if (listening === null) throw new Error("Listen on a port: nothing listens");
-  started.defer(() => listening.stop(true));
+  started.defer(() => stopListening(listening));
 
   // From here on the app owns what was started.
   const running = started.move();
@@ -174,6 +177,15 @@ export async function createApp(config: Config, options: AppOptions): Promise<Ap
       await running.disposeAsync();
     },
   };
+}
+
+/** Lets requests under way be answered, for a while, and then cuts what is left. */
+async function stopListening(server: NonNullable<AnyElysia["server"]>): Promise<void> {
+  const late = Promise.withResolvers<void>();
+  const timer = setTimeout(late.resolve, LAST_ANSWERS_MS);
+  await Promise.race([server.stop(), late.promise]);
+  clearTimeout(timer);
+  await server.stop(true);
 }
 
 function faultReporter(log: Log, metrics: Metrics) {
