@@ -8,7 +8,7 @@ import { foldName, normalizePassword } from "./names.ts";
 /** Characters that a password has at least, once it is normalized. */
 const LEAST_CHARACTERS = 8;
 const LEAST_DIFFERENT = 4;
-const MOST_AROUND_A_WORD = 4;
+const MOST_AROUND_A_WORD = 6;
 const MOST_AROUND_A_NAME = 3;
 /** Rows of keyboards and of the alphabet, along which people slide. */
 const ROWS = ["abcdefghijklmnopqrstuvwxyz", "01234567890", "qwertyuiop", "asdfghjkl", "zxcvbnm", "qazwsxedcrfvtgbyhnujm", "1qaz2wsx3edc4rfv5tgb", "qwertzuiop", "azertyuiop"];

@@ -26,17 +26,21 @@ export interface RequestLimiter {
 }
 
 const MAX_KEYS = 100_000;
+/** Sums of fractions are a little off; without this the last request of a burst is refused now and then. */
+const ROUNDING_MS = 0.01;
 
 /** Makes a limiter with nothing counted. */
 export function createRequestLimiter(options: RequestLimiterOptions): RequestLimiter {
   const intervalMs = 60_000 / options.perMinute;
-  const toleranceMs = intervalMs * Math.max(0, options.burst - 1);
+  const toleranceMs = intervalMs * Math.max(0, options.burst - 1) + ROUNDING_MS;
   /** When each key will have paid for all its requests; in the order of last use. */
   const paidAt = new Map<string, number>();
   return {
     take(key) {
       const now = options.clock.now();
-      const due = Math.max(paidAt.get(key) ?? now, now);
+      const noted = paidAt.get(key) ?? now;
+      // Later than any request could have made it: the clock was set back, and nobody shall wait for it to catch up.
+      const due = noted - now > toleranceMs + intervalMs ? now : Math.max(noted, now);
       if (due - now > toleranceMs) {
         options.onRefused?.();
         throw new DomainError("rate_limited", { details: { retry_after_ms: Math.ceil(due - now - toleranceMs) } });

@@ -46,7 +46,7 @@ export interface EdgeOptions {
   readonly isDraining?: () => boolean;
   readonly bodyRules?: Readonly<Record<string, BodyRule>>;
   /** Further routes, as those of the compatible contracts. */
-  readonly plugins?: (edge: EdgeContext) => AnyElysia[];
+  readonly plugins?: (edge: EdgeContext) => AnyElysia[] | Promise<AnyElysia[]>;
 }
 
 /** What further routes are made from. */
@@ -151,7 +151,7 @@ export async function startEdge(options: EdgeOptions = {}): Promise<Edge> {
       metricsRoutes({ text: async () => "sotto_test 1\n", token: options.metricsToken ?? null }),
       accountRoutes({ accounts, authenticate, addressOf, endSessions: (_, ids) => void ended.push(...ids) }),
       keyRoutes({ keys: { db, clock }, authenticate }),
-      ...(options.plugins?.({ accounts, authenticate, db, clock }) ?? []),
+      ...((await options.plugins?.({ accounts, authenticate, db, clock })) ?? []),
     ],
   });
   app.listen({ port: 0, hostname: "127.0.0.1", reusePort: false });

@@ -1,0 +1,75 @@
+/** The routes of the relay contract that carry messages. */
+import { Elysia } from "elysia";
+import { confirmDelivered, listUndelivered, type UndeliveredPlace } from "../../conversations/mod.ts";
+import { type AccountId, DomainError, type LogEntry, MessageId } from "../../protocol/mod.ts";
+import { InboxQuery, MessageParams, SendBody } from "./bodies.ts";
+import type { RelayContext } from "./context.ts";
+import { sendRelayMessage } from "./send_relay_message.ts";
+
+/** `POST /messages`, `GET /messages` and `PUT /messages/{id}/delivered`. */
+export function relayMessageRoutes(context: RelayContext) {
+  const { conversations, authenticate } = context;
+  return new Elysia({ name: "relay messages" })
+    .post(
+      "/messages",
+      async ({ body, request, set }) => {
+        const caller = await authenticate(request);
+        const entry = await sendRelayMessage(context, {
+          senderId: caller.accountId,
+          recipientId: body.recipient_id,
+          encryptedData: body.encrypted_data,
+          idempotencyKey: request.headers.get("idempotency-key"),
+        });
+        set.status = 201;
+        return { id: entry.id, recipient_id: body.recipient_id, ...timesOf(entry) };
+      },
+      { body: SendBody },
+    )
+    .get(
+      "/messages",
+      async ({ query, request }) => {
+        const { accountId } = await authenticate(request);
+        const behind = query.cursor === undefined ? null : readPlace(query.cursor);
+        const { entries, next } = await listUndelivered(conversations, { accountId, behind, limit: query.limit });
+        const messages = entries.map((entry) => messageAnswer(entry, accountId));
+        return { messages, next: next === null ? null : `${next.at}_${next.id}` };
+      },
+      { query: InboxQuery },
+    )
+    .put(
+      "/messages/:id/delivered",
+      async ({ params, request }) => {
+        const { accountId } = await authenticate(request);
+        await confirmDelivered(conversations, { accountId, id: params.id });
+        return { id: params.id, delivered: true };
+      },
+      { params: MessageParams },
+    );
+}
+
+function messageAnswer(entry: LogEntry, recipientId: AccountId) {
+  return {
+    id: entry.id,
+    sender_id: entry.senderId,
+    recipient_id: recipientId,
+    encrypted_data: entry.kind === "message" ? entry.content.encrypted_content : null,
+    ...timesOf(entry),
+    delivered: false,
+  };
+}
+
+function timesOf(entry: LogEntry) {
+  return {
+    timestamp: new Date(entry.createdAt).toISOString(),
+    expires_at: entry.expiresAt === null ? null : new Date(entry.expiresAt).toISOString(),
+  };
+}
+
+function readPlace(cursor: string): UndeliveredPlace {
+  const [at = "", text] = cursor.split("_");
+  const id = MessageId.safeParse(text);
+  if (!/^\d{1,15}$/.test(at) || !id.success) {
+    throw new DomainError("bad_request", { details: { fields: { cursor: "must be the next of an earlier page" } } });
+  }
+  return { at: Number(at), id: id.data };
+}

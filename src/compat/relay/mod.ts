@@ -1,0 +1,10 @@
+/**
+ * Family A of the contracts, "relay": ciphertext in, ciphertext out, kept for seven days. Thin
+ * adapters on accounts, keys and conversations; a message to somebody is a message in the `opaque`
+ * dm of the two that has this retention.
+ *
+ * Owns the table `relay_requests`: which message an Idempotency-Key stands for.
+ * May import protocol, platform and the slices' mod.ts.
+ */
+export { RELAY_RETENTION_SECONDS } from "./send_relay_message.ts";
+export { relayBodyRules, relayRoutes, type RelayContext } from "./routes.ts";
