@@ -97,15 +97,16 @@ async function torment(db: Database, conversations: readonly ConversationId[], c
 async function kill(db: Database): Promise<void> {
   const rows = await db.query(
     `select pg_terminate_backend(pid) from pg_stat_activity
-     where datname = current_database() and application_name like 'sotto%' and pid <> pg_backend_pid() and random() < 0.4`,
+     where datname = current_database() and application_name like 'sotto%' and application_name <> 'sotto holder'
+       and pid <> pg_backend_pid() and random() < 0.4`,
   );
   done.kills += rows.length;
 }
 
-/** Holds a head, sometimes for longer than the lock timeout, sometimes for longer than the deadline. */
+/** Holds a head, often for longer than the lock timeout, every third time for longer than the deadline. */
 async function hold(db: Database, conversation: ConversationId): Promise<void> {
   await using _holder = await holdHead(db, conversation);
-  await after(Math.random() < 0.3 ? 2_000 : Math.random() * 500);
+  await after(done.holds % 3 === 0 ? 2_000 : Math.random() * 500);
   done.holds++;
 }
 
