@@ -18,7 +18,7 @@ create table events (
   -- At this moment the event is gone for readers; its body follows within minutes.
   expires_at   timestamptz,
   day          date not null,
-  kind         smallint not null, -- 1 message, 2 membership
+  kind         smallint not null, -- 1 message, 2 membership, 3 notice
   reason       smallint,          -- why the body is gone: 1 deleted, 2 expired
   kept         boolean not null,
   counts       boolean not null,

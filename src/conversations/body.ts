@@ -5,7 +5,7 @@
  * nobody without the key anything about them.
  */
 import { createHmac } from "node:crypto";
-import type { Encryption, MembershipChange, MessageContent, MessageId } from "../protocol/mod.ts";
+import type { Encryption, MembershipChange, MessageContent, MessageId, Notice } from "../protocol/mod.ts";
 import { DomainError } from "../protocol/mod.ts";
 import { EVENT_KINDS, type EventKind } from "./event_log.ts";
 import type { Head } from "./heads.ts";
@@ -56,6 +56,12 @@ export function messageBody(
 export function membershipBody(digestKey: Uint8Array, change: MembershipChange): Body {
   const plain = Buffer.from(JSON.stringify({ change: change.change, user_ids: change.user_ids }));
   return { bytes: plain, digest: digestOf(digestKey, "membership", plain, null) };
+}
+
+/** The body of a notice; never sealed, like a membership change. */
+export function noticeBody(digestKey: Uint8Array, notice: Notice): Body {
+  const plain = Buffer.from(JSON.stringify({ notice: notice.notice, user_id: notice.user_id, fingerprint: notice.fingerprint }));
+  return { bytes: plain, digest: digestOf(digestKey, "notice", plain, null) };
 }
 
 /** Reads a message's body back. */

@@ -155,3 +155,18 @@ export async function findTop(sql: Sql, id: ConversationId, account: AccountId):
   const [row] = await sql.query<{ last_seq: number }>(FIND_TOP, [id, account]);
   return row?.last_seq ?? null;
 }
+
+const LIST_OPEN = `select m.conversation from members m
+  where m.account = $1 and m.left_seq is null and ($2::uuid is null or m.conversation > $2::uuid)
+  order by m.conversation limit $3`;
+
+/** Lists the conversations that an account is a member of, by id. Index: members_account. */
+export async function listOpenConversations(
+  sql: Sql,
+  account: AccountId,
+  beyond: ConversationId | null,
+  limit: number,
+): Promise<ConversationId[]> {
+  const rows = await sql.query<{ conversation: ConversationId }>(LIST_OPEN, [account, beyond, limit]);
+  return rows.map((row) => row.conversation);
+}

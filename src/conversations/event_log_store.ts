@@ -6,7 +6,7 @@ import type { Sql } from "../platform/postgres.ts";
 import type { AccountId, ConversationId, MessageId } from "../protocol/mod.ts";
 
 /** What an event is, as `events.kind` stores it. */
-export const EVENT_KINDS = { message: 1, membership: 2 } as const;
+export const EVENT_KINDS = { message: 1, membership: 2, notice: 3 } as const;
 
 /** A kind of event. */
 export type EventKind = keyof typeof EVENT_KINDS;

@@ -1,5 +1,5 @@
 /** From a row of the log to an entry that clients may see. */
-import type { LogEntry, MembershipChange } from "../protocol/mod.ts";
+import type { LogEntry, MembershipChange, Notice } from "../protocol/mod.ts";
 import { openMessageBody } from "./body.ts";
 import { EVENT_KINDS } from "./event_log.ts";
 import type { EventRow } from "./events_store.ts";
@@ -24,6 +24,8 @@ export function toLogEntry(sealer: Sealer, conversation: Pick<Head, "id" | "data
       return { ...base, kind: "message", content: openMessageBody(sealer, conversation, row.id, row.body) };
     case EVENT_KINDS.membership:
       return { ...base, kind: "membership", content: JSON.parse(Buffer.from(row.body).toString()) as MembershipChange };
+    case EVENT_KINDS.notice:
+      return { ...base, kind: "notice", content: JSON.parse(Buffer.from(row.body).toString()) as Notice };
     default:
       throw new Error(`Teach this version the event kind ${row.kind}`);
   }

@@ -10,6 +10,7 @@
  *
  * May import: protocol, platform, and the door of accounts.
  */
+export { announceKey, type KeyChange } from "./announce_key.ts";
 export type { ConversationSummary, SummaryPlace } from "./conversations_store.ts";
 export { type CreateConversationInput, type CreatedConversation, createConversation } from "./create_conversation.ts";
 export type { ConversationsDeps, Delivery } from "./deps.ts";

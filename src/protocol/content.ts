@@ -47,6 +47,14 @@ export interface MembershipChange {
   readonly user_ids: readonly AccountId[];
 }
 
+/** What the server itself has to say in a conversation: a member published another public key. */
+export interface Notice {
+  readonly notice: "key_changed";
+  readonly user_id: AccountId;
+  /** SHA-256 of the key's DER, in hex. */
+  readonly fingerprint: string;
+}
+
 /** What all entries of a conversation's log share. Times are milliseconds since the epoch. */
 interface LogEntryBase {
   readonly id: MessageId;
@@ -64,4 +72,5 @@ interface LogEntryBase {
 export type LogEntry =
   | (LogEntryBase & { readonly kind: "message"; readonly content: MessageContent })
   | (LogEntryBase & { readonly kind: "membership"; readonly content: MembershipChange })
+  | (LogEntryBase & { readonly kind: "notice"; readonly content: Notice })
   | (LogEntryBase & { readonly kind: "tombstone"; readonly content: { readonly reason: "deleted" | "expired" } });

@@ -97,6 +97,7 @@ export type EventFrame = {
       readonly change: "created" | "joined" | "left" | "removed";
       readonly user_ids: readonly AccountId[];
     }
+  | { readonly type: "notice"; readonly notice: "key_changed"; readonly user_id: AccountId; readonly fingerprint: string }
   | { readonly type: "tombstone"; readonly reason: "deleted" | "expired" }
 );
 
