@@ -39,7 +39,8 @@ async function main([command, ...args]) {
     return fail(`Use Node ${OLDEST_NODE} or newer: current value is ${process.versions.node}`);
   }
   const line = command === "bench" ? [`tests/bench/${args.shift() ?? "main"}.ts`] : COMMANDS[command];
-  if (line === undefined) return fail(`Choose one of ${Object.keys(COMMANDS).join(", ")}, bench: current value is ${command}`);
+  if (line === undefined)
+    return fail(`Choose one of ${Object.keys(COMMANDS).join(", ")}, bench: current value is ${command}`);
   if (!isInstalled()) await install();
   const bun = findBun();
   if (bun === null) return fail("Remove node_modules and try again: it holds no Bun for this machine");
@@ -58,7 +59,9 @@ function isInstalled() {
   const wanted = JSON.parse(read(join(ROOT, "package-lock.json")) || "{}").packages ?? {};
   const present = JSON.parse(read(join(MODULES, ".package-lock.json")) || "{}").packages ?? {};
   const names = Object.keys(wanted).filter((name) => name !== "" && !wanted[name].optional);
-  return names.length > 0 && names.every((name) => present[name]?.version === wanted[name].version) && findBun() !== null;
+  return (
+    names.length > 0 && names.every((name) => present[name]?.version === wanted[name].version) && findBun() !== null
+  );
 }
 
 function fingerprint() {
@@ -85,7 +88,9 @@ async function install() {
     // The standard output belongs to the program that is started afterwards.
     const { status, error } = spawnSync(program, args, { cwd: ROOT, stdio: ["ignore", 2, 2] });
     if (status !== 0) {
-      console.error(`Install the dependencies by hand: ${program} ${args.join(" ")} failed${error ? `: ${error.message}` : ""}`);
+      console.error(
+        `Install the dependencies by hand: ${program} ${args.join(" ")} failed${error ? `: ${error.message}` : ""}`,
+      );
       process.exit(1);
     }
     mkdirSync(MODULES, { recursive: true });
@@ -108,7 +113,10 @@ function installer() {
 
 /** Started by `bun run`: then the Bun is there and npm may be broken without Node. */
 function isBunInstall() {
-  return /bun/.test(process.env.npm_config_user_agent ?? "") || spawnSync("node", ["--version"], { stdio: "ignore" }).status !== 0;
+  return (
+    /bun/.test(process.env.npm_config_user_agent ?? "") ||
+    spawnSync("node", ["--version"], { stdio: "ignore" }).status !== 0
+  );
 }
 
 async function takeLock() {
@@ -148,7 +156,10 @@ function findBun() {
   const vendor = join(MODULES, "@oven");
   const packages = existsSync(vendor) ? readdirSync(vendor).sort() : [];
   // "musl" sorts after the plain name; it is tried where the plain one does not run.
-  const candidates = [...packages.map((name) => join(vendor, name, "bin", "bun")), join(MODULES, "bun", "bin", "bun.exe")];
+  const candidates = [
+    ...packages.map((name) => join(vendor, name, "bin", "bun")),
+    join(MODULES, "bun", "bin", "bun.exe"),
+  ];
   const real = candidates.filter((path) => (statSync(path, { throwIfNoEntry: false })?.size ?? 0) > 1_000_000);
   return real.length === 1 ? executable(real[0]) : (real.find((path) => runs(executable(path))) ?? null);
 }

@@ -24,7 +24,7 @@ import { type Clock, systemClock } from "./platform/clock.ts";
 import { createLog, type Log } from "./platform/log.ts";
 import { createMetrics, type Metrics } from "./platform/metrics.ts";
 import { createPasswordHasher } from "./platform/password_hash.ts";
-import { openDatabase } from "./platform/postgres.ts";
+import { openDatabase, pingDatabase } from "./platform/postgres.ts";
 import { uuidv7 } from "./protocol/mod.ts";
 import { type Bus, type Hub, type HubOptions, MemoryBus, openHub, socketHandlers, socketRoutes } from "./realtime/mod.ts";
 
@@ -139,7 +139,7 @@ export async function createApp(config: Config, options: AppOptions): Promise<Ap
       infoRoutes({ version: packageJson.version }),
       healthRoutes({
         clock,
-        probeDatabase: () => db.query("select 1"),
+        probeDatabase: () => pingDatabase(db),
         busStatus: () => "in_process",
         isDraining: () => hub.draining,
       }),

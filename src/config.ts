@@ -81,7 +81,9 @@ export class ConfigError extends Error {
  * @returns the configuration, and sentences that the operator should read
  * @throws {ConfigError} naming every wrong variable
  */
-export async function loadConfig(env: Environment = process.env): Promise<{ readonly config: Config; readonly notices: readonly string[] }> {
+export async function loadConfig(
+  env: Environment = process.env,
+): Promise<{ readonly config: Config; readonly notices: readonly string[] }> {
   const folder = await prepareDataFolder({ asked: env["DATA_DIR"] || null, usual: usualDataDir(env) });
   const production = env["NODE_ENV"] === "production";
   // In production nothing is made up, so nothing is kept that could be mistaken for the real one.
@@ -152,12 +154,16 @@ const whole = (least: number, most: number) =>
     .refine((value) => value >= least && value <= most, `a whole number from ${least} to ${most}`)
     .optional();
 
-const oneOf = <const Names extends readonly [string, ...string[]]>(names: Names) => z.enum(names, `one of ${names.join(", ")}`).optional();
+const oneOf = <const Names extends readonly [string, ...string[]]>(names: Names) =>
+  z.enum(names, `one of ${names.join(", ")}`).optional();
 
 /** The variables by name; a message completes the sentence "Set NAME to …". */
 const Variables = z.object({
   NODE_ENV: oneOf(["production", "development", "test"]),
-  HOST: z.string().regex(/^[\w.:-]+$/, "a host name or an address").optional(),
+  HOST: z
+    .string()
+    .regex(/^[\w.:-]+$/, "a host name or an address")
+    .optional(),
   PORT: whole(0, 65_535),
   BASE_URL: z.string().optional(),
   DATABASE_URL: z.string().regex(POSTGRES_URL, "an address as postgres://user:password@host:5432/name").optional(),
@@ -166,7 +172,10 @@ const Variables = z.object({
   DATABASE_NAME: z.string().optional(),
   DATABASE_USER: z.string().optional(),
   DATABASE_PASSWORD: z.string().optional(),
-  MAINTENANCE_DATABASE_URL: z.string().regex(POSTGRES_URL, "an address as postgres://user:password@host:5432/name").optional(),
+  MAINTENANCE_DATABASE_URL: z
+    .string()
+    .regex(POSTGRES_URL, "an address as postgres://user:password@host:5432/name")
+    .optional(),
   SECRET_KEY: z.string().optional(),
   ENCRYPTION_KEY: z.string().optional(),
   ENCRYPTION_KEYS: z.string().optional(),
@@ -186,7 +195,10 @@ const Variables = z.object({
 
 type Variables = z.infer<typeof Variables>;
 
-function withoutWrong(given: Record<string, string | undefined>, error: z.ZodError | undefined): Record<string, string | undefined> {
+function withoutWrong(
+  given: Record<string, string | undefined>,
+  error: z.ZodError | undefined,
+): Record<string, string | undefined> {
   const wrong = new Set(error?.issues.map((issue) => String(issue.path[0])));
   return Object.fromEntries(Object.entries(given).filter(([name]) => !wrong.has(name)));
 }
@@ -201,7 +213,9 @@ function readBaseUrl(variables: Variables, production: boolean, problems: string
   const text = variables.BASE_URL ?? (production ? "" : `http://localhost:${variables.PORT ?? 8000}`);
   const url = URL.canParse(text) ? new URL(text) : null;
   if (url === null || !/^https?:$/.test(url.protocol) || url.username !== "" || url.search !== "" || url.hash !== "") {
-    problems.push(`Set BASE_URL to the address that clients use, as https://chat.example.org: current value is ${text || "none"}`);
+    problems.push(
+      `Set BASE_URL to the address that clients use, as https://chat.example.org: current value is ${text || "none"}`,
+    );
   } else if (production && url.protocol !== "https:") {
     problems.push(`Set BASE_URL to an https address in production: current value is ${text}`);
   }
@@ -209,25 +223,51 @@ function readBaseUrl(variables: Variables, production: boolean, problems: string
 }
 
 function readDatabase(variables: Variables, problems: string[]): Config["database"] {
-  const { DATABASE_URL: url, DATABASE_HOST: host, DATABASE_USER: user, DATABASE_NAME: name, DATABASE_PASSWORD: password } = variables;
-  const parts = { DATABASE_HOST: host, DATABASE_PORT: variables.DATABASE_PORT, DATABASE_NAME: name, DATABASE_USER: user, DATABASE_PASSWORD: password };
-  const used = Object.entries(parts).filter(([, value]) => value !== undefined).map(([part]) => part);
+  const {
+    DATABASE_URL: url,
+    DATABASE_HOST: host,
+    DATABASE_USER: user,
+    DATABASE_NAME: name,
+    DATABASE_PASSWORD: password,
+  } = variables;
+  const parts = {
+    DATABASE_HOST: host,
+    DATABASE_PORT: variables.DATABASE_PORT,
+    DATABASE_NAME: name,
+    DATABASE_USER: user,
+    DATABASE_PASSWORD: password,
+  };
+  const used = Object.entries(parts)
+    .filter(([, value]) => value !== undefined)
+    .map(([part]) => part);
   if (url !== undefined) {
     if (used.length > 0) problems.push(`Set DATABASE_URL or its parts, not both: ${used.join(", ")} also has a value`);
     return { kind: "url", url };
   }
   if (used.length === 0) return { kind: "embedded" };
   if (host === undefined || name === undefined || user === undefined) {
-    const missing = Object.entries({ DATABASE_HOST: host, DATABASE_NAME: name, DATABASE_USER: user }).filter(([, value]) => value === undefined);
-    problems.push(`Set ${missing.map(([part]) => part).join(" and ")} too: ${used.join(", ")} alone does not name a database`);
+    const missing = Object.entries({ DATABASE_HOST: host, DATABASE_NAME: name, DATABASE_USER: user }).filter(
+      ([, value]) => value === undefined,
+    );
+    problems.push(
+      `Set ${missing.map(([part]) => part).join(" and ")} too: ${used.join(", ")} alone does not name a database`,
+    );
     return { kind: "embedded" };
   }
   const credentials = [user, ...(password === undefined ? [] : [password])].map(encodeURIComponent).join(":");
   const address = host.includes(":") && !host.startsWith("[") ? `[${host}]` : host;
-  return { kind: "url", url: `postgres://${credentials}@${address}:${variables.DATABASE_PORT ?? 5432}/${encodeURIComponent(name)}` };
+  return {
+    kind: "url",
+    url: `postgres://${credentials}@${address}:${variables.DATABASE_PORT ?? 5432}/${encodeURIComponent(name)}`,
+  };
 }
 
-function readSecretKey(variables: Variables, production: boolean, machine: MachineDefaults, problems: string[]): string {
+function readSecretKey(
+  variables: Variables,
+  production: boolean,
+  machine: MachineDefaults,
+  problems: string[],
+): string {
   const secret = variables.SECRET_KEY;
   if (secret === undefined) {
     if (production) problems.push("Set SECRET_KEY in production, as made by: openssl rand -base64 48");
@@ -236,7 +276,9 @@ function readSecretKey(variables: Variables, production: boolean, machine: Machi
   if (production && secret.length < 32) {
     problems.push(`Set SECRET_KEY to at least 32 characters in production: current length is ${secret.length}`);
   } else if (production && isGuessable(secret)) {
-    problems.push("Set SECRET_KEY to a value of your own, as made by: openssl rand -base64 48: the current one is a known example");
+    problems.push(
+      "Set SECRET_KEY to a value of your own, as made by: openssl rand -base64 48: the current one is a known example",
+    );
   } else if (production && secret === variables.ENCRYPTION_KEY) {
     problems.push("Set SECRET_KEY and ENCRYPTION_KEY to different values: they protect different things");
   }
@@ -245,10 +287,20 @@ function readSecretKey(variables: Variables, production: boolean, machine: Machi
 
 /** Examples and placeholders that find their way into real installations. */
 function isGuessable(secret: string): boolean {
-  return new Set(secret).size < 8 || /change.?(me|this|it)|your.?(secret|key|encryption)|example|default|(secret|encryption).?key|placeholder|0123456789|password/i.test(secret);
+  return (
+    new Set(secret).size < 8 ||
+    /change.?(me|this|it)|your.?(secret|key|encryption)|example|default|(secret|encryption).?key|placeholder|0123456789|password/i.test(
+      secret,
+    )
+  );
 }
 
-function readEncryptionKeys(variables: Variables, production: boolean, machine: MachineDefaults, problems: string[]): EncryptionKey[] {
+function readEncryptionKeys(
+  variables: Variables,
+  production: boolean,
+  machine: MachineDefaults,
+  problems: string[],
+): EncryptionKey[] {
   const { ENCRYPTION_KEY: one, ENCRYPTION_KEYS: ring } = variables;
   if (one !== undefined && ring !== undefined) {
     problems.push("Set ENCRYPTION_KEY or ENCRYPTION_KEYS, not both: the first of ENCRYPTION_KEYS is the active one");
@@ -259,14 +311,19 @@ function readEncryptionKeys(variables: Variables, production: boolean, machine: 
     return [];
   }
   // A single key is number 1, so a later ENCRYPTION_KEYS=2:new,1:old still finds what it encrypted.
-  const entries = ring === undefined ? [{ id: "1", text: one ?? machine.encryptionKey }] : ring.split(",").map(splitEntry);
+  const entries =
+    ring === undefined ? [{ id: "1", text: one ?? machine.encryptionKey }] : ring.split(",").map(splitEntry);
   const name = ring === undefined ? "ENCRYPTION_KEY" : "ENCRYPTION_KEYS";
   const keys = entries.map(({ id, text }) => ({ id, text, key: decodeKey(text) }));
-  if (keys.some(({ id }) => !/^[\w-]{1,32}$/.test(id))) problems.push(`Set ${name} to id:key pairs joined by commas, each id 1 to 32 letters, digits, _ or -`);
+  if (keys.some(({ id }) => !/^[\w-]{1,32}$/.test(id)))
+    problems.push(`Set ${name} to id:key pairs joined by commas, each id 1 to 32 letters, digits, _ or -`);
   if (new Set(keys.map(({ id }) => id)).size < keys.length) problems.push(`Set ${name} so that every id occurs once`);
-  if (keys.some(({ key }) => key === null)) problems.push(`Set ${name} to 32 bytes as hex, base64 or 32 ASCII characters each`);
+  if (keys.some(({ key }) => key === null))
+    problems.push(`Set ${name} to 32 bytes as hex, base64 or 32 ASCII characters each`);
   if (production && keys.some(({ key, text }) => key !== null && (new Set(key).size < 8 || isGuessable(text)))) {
-    problems.push(`Set ${name} to a value of your own, as made by: openssl rand -hex 32: the current one is a known example`);
+    problems.push(
+      `Set ${name} to a value of your own, as made by: openssl rand -hex 32: the current one is a known example`,
+    );
   }
   return keys.flatMap(({ id, key }) => (key === null ? [] : [{ id, key }]));
 }
@@ -285,12 +342,19 @@ function decodeKey(text: string): Uint8Array | null {
 }
 
 function readOrigins(variables: Variables, problems: string[]): string[] {
-  const origins = (variables.CORS_ORIGINS ?? "").split(",").map((origin) => origin.trim()).filter((origin) => origin !== "");
+  const origins = (variables.CORS_ORIGINS ?? "")
+    .split(",")
+    .map((origin) => origin.trim())
+    .filter((origin) => origin !== "");
   for (const origin of origins) {
     if (origin.includes("*")) {
-      problems.push(`List CORS_ORIGINS one by one: a wildcard would let every site act for a signed-in person: current value is ${origin}`);
+      problems.push(
+        `List CORS_ORIGINS one by one: a wildcard would let every site act for a signed-in person: current value is ${origin}`,
+      );
     } else if (!URL.canParse(origin) || new URL(origin).origin !== origin) {
-      problems.push(`Set CORS_ORIGINS to origins as https://app.example.org, without path or slash: current value is ${origin}`);
+      problems.push(
+        `Set CORS_ORIGINS to origins as https://app.example.org, without path or slash: current value is ${origin}`,
+      );
     }
   }
   return origins;

@@ -101,7 +101,8 @@ function welcome(config: Config, url: string, log: Log): void {
     log.info({ url, dataDir: config.dataDir, database }, "Sotto is ready");
     return;
   }
-  const post = (path: string, body: object) => `curl -s ${url}${path} -H 'content-type: application/json' -d '${JSON.stringify(body)}'`;
+  const post = (path: string, body: object) =>
+    `curl -s ${url}${path} -H 'content-type: application/json' -d '${JSON.stringify(body)}'`;
   const account = { username: "ada", password: "violet-harbour-93-lantern" };
   console.log(`
 Sotto is ready

@@ -37,7 +37,10 @@ export async function prepareDataFolder({ asked, usual }: DataFolderWish): Promi
   const fallback = join(tmpdir(), `sotto-${process.getuid?.() ?? 0}`);
   const second = await prepare(fallback);
   if (second !== null) throw new DataFolderError(`Set DATA_DIR to a folder that can be written: ${wanted}: ${problem}`);
-  return { path: fallback, notice: `${wanted} cannot be written (${problem}), so data is in ${fallback}, which may not outlive a reboot: set DATA_DIR` };
+  return {
+    path: fallback,
+    notice: `${wanted} cannot be written (${problem}), so data is in ${fallback}, which may not outlive a reboot: set DATA_DIR`,
+  };
 }
 
 async function prepare(path: string): Promise<string | null> {

@@ -8,9 +8,10 @@
  * - A server that dies under a living owner is started again, on the same port.
  * - `stop()` leaves no process behind.
  */
-import pg from "pg";
+
 import { realpath } from "node:fs/promises";
 import { join } from "node:path";
+import pg from "pg";
 import { findPostgresBinaries, type Identity, type PostgresBinaries } from "./postgres_binaries.ts";
 import {
   CLUSTER_USER,
@@ -74,7 +75,13 @@ export async function startEmbeddedPostgres(options: EmbeddedPostgresOptions): P
   const binaries = await findPostgresBinaries({ copyDir: root, identity, ...(major === undefined ? {} : { major }) });
   await ensureCluster(root, binaries, identity);
   const log = options.log ?? (() => {});
-  const owner = new Owner({ root: await realpath(root), identity, binaries, password: await clusterPassword(root), log });
+  const owner = new Owner({
+    root: await realpath(root),
+    identity,
+    binaries,
+    password: await clusterPassword(root),
+    log,
+  });
   await owner.start();
   return owner;
 }
@@ -159,7 +166,8 @@ class Owner implements EmbeddedPostgres {
         return client;
       }
       if (this.#stopping) throw new ClusterError("Start again: Postgres was stopped while it started");
-      if (Date.now() > deadline) throw new ClusterError(`Look at ${this.#cluster.root}/server.log: Postgres does not start`);
+      if (Date.now() > deadline)
+        throw new ClusterError(`Look at ${this.#cluster.root}/server.log: Postgres does not start`);
       await Bun.sleep(STEP_MS);
     }
   }
@@ -181,7 +189,9 @@ class Owner implements EmbeddedPostgres {
   /** A server that ended at once: its old children may still be leaving, so it is tried again for a while. */
   async #explain(deadline: number): Promise<void> {
     if (Date.now() > deadline - START_MS + LOCK_MS) {
-      throw new ClusterError(`Look at ${this.#cluster.root}/server.log: Postgres ended: ${await lastWords(this.#cluster.root)}`);
+      throw new ClusterError(
+        `Look at ${this.#cluster.root}/server.log: Postgres ended: ${await lastWords(this.#cluster.root)}`,
+      );
     }
     await Bun.sleep(10 * STEP_MS);
   }
@@ -197,7 +207,9 @@ class Owner implements EmbeddedPostgres {
     client.on("error", () => {}); // "end" follows, and is what counts
     try {
       await client.connect();
-      const { rows } = await client.query<{ directory: string }>("select current_setting('data_directory') as directory");
+      const { rows } = await client.query<{ directory: string }>(
+        "select current_setting('data_directory') as directory",
+      );
       if (rows[0]?.directory === clusterPath(this.#cluster.root)) return client;
     } catch {
       // starting, stopping, or a stranger on the port

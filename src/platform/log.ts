@@ -22,8 +22,27 @@ export interface LogOptions {
 
 const HIDDEN = [
   ...["token", "access_token", "refresh_token", "accessToken", "refreshToken", "ticket", "authorization", "cookie"],
-  ...["password", "current_password", "new_password", "secret", "secretKey", "key", "private_key", "privateKey", "private_key_encrypted"],
-  ...["content", "encrypted_content", "encryptedContent", "encryption_iv", "encrypted_data", "payload", "body", "email"],
+  ...[
+    "password",
+    "current_password",
+    "new_password",
+    "secret",
+    "secretKey",
+    "key",
+    "private_key",
+    "privateKey",
+    "private_key_encrypted",
+  ],
+  ...[
+    "content",
+    "encrypted_content",
+    "encryptedContent",
+    "encryption_iv",
+    "encrypted_data",
+    "payload",
+    "body",
+    "email",
+  ],
 ];
 
 /** Makes a log. */
@@ -63,7 +82,11 @@ function describe(value: unknown, depth = 0): unknown {
 
 /** The frames only: the head repeats the message. */
 function framesOf(stack: string): string {
-  return stack.split("\n").filter((line) => /^\s*at /.test(line)).slice(0, 12).join("\n");
+  return stack
+    .split("\n")
+    .filter((line) => /^\s*at /.test(line))
+    .slice(0, 12)
+    .join("\n");
 }
 
 const COLOURS: Readonly<Record<string, string>> = { warn: "\x1b[33m", error: "\x1b[31m", fatal: "\x1b[31m" };
@@ -73,7 +96,9 @@ function readable(line: string): string {
   const { time, level, msg, err, error, ...fields } = JSON.parse(line) as Record<string, unknown>;
   const colour = process.stdout.isTTY ? COLOURS[String(level)] : undefined;
   const head = `${String(time).slice(11, 23)} ${String(level).padEnd(5)} ${String(msg ?? "")}`;
-  const facts = Object.entries(fields).map(([name, value]) => `  ${name}=${typeof value === "string" ? value : JSON.stringify(value)}`);
+  const facts = Object.entries(fields).map(
+    ([name, value]) => `  ${name}=${typeof value === "string" ? value : JSON.stringify(value)}`,
+  );
   const fault = err ?? error;
   const text = `${colour === undefined ? head : `${colour}${head}\x1b[0m`}${facts.join("")}`;
   return `${text}${fault === undefined ? "" : `\n${faultLines(fault)}`}\n`;
@@ -83,5 +108,7 @@ function faultLines(fault: unknown): string {
   if (typeof fault !== "object" || fault === null) return `    ${String(fault)}`;
   const { name, message, code, stack, cause } = fault as Described;
   const head = `    ${name}: ${message}${code === undefined ? "" : ` (${code})`}`;
-  return [head, ...(stack === undefined ? [] : [stack]), ...(cause === undefined ? [] : [faultLines(cause)])].join("\n");
+  return [head, ...(stack === undefined ? [] : [stack]), ...(cause === undefined ? [] : [faultLines(cause)])].join(
+    "\n",
+  );
 }

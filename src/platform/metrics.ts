@@ -28,7 +28,12 @@ export interface Metrics {
   gauge<Name extends string = never>(name: string, help: string, labels?: readonly Name[]): GaugeMetric<Name>;
   /** A gauge that is asked when it is written out. */
   measured(name: string, help: string, read: () => number): void;
-  histogram<Name extends string = never>(name: string, help: string, labels?: readonly Name[], buckets?: readonly number[]): HistogramMetric<Name>;
+  histogram<Name extends string = never>(
+    name: string,
+    help: string,
+    labels?: readonly Name[],
+    buckets?: readonly number[],
+  ): HistogramMetric<Name>;
   /** Everything, in Prometheus' text format. */
   text(): Promise<string>;
 }
@@ -49,18 +54,39 @@ export function createMetrics(): Metrics {
     contentType: registry.contentType,
     counter(name, help, labels = []) {
       const metric = once(name, () => new Counter({ name, help, labelNames: [...labels], registers: [registry] }));
-      return { increase: (...[first, by]) => (typeof first === "object" ? metric.inc(first, by ?? 1) : metric.inc(first ?? 1)) };
+      return {
+        increase: (...[first, by]) => (typeof first === "object" ? metric.inc(first, by ?? 1) : metric.inc(first ?? 1)),
+      };
     },
     gauge(name, help, labels = []) {
       const metric = once(name, () => new Gauge({ name, help, labelNames: [...labels], registers: [registry] }));
-      return { set: (...[first, value]) => (typeof first === "object" ? metric.set(first, value ?? 0) : metric.set(first)) };
+      return {
+        set: (...[first, value]) => (typeof first === "object" ? metric.set(first, value ?? 0) : metric.set(first)),
+      };
     },
     measured(name, help, read) {
-      once(name, () => new Gauge({ name, help, registers: [registry], collect() { this.set(read()); } }));
+      once(
+        name,
+        () =>
+          new Gauge({
+            name,
+            help,
+            registers: [registry],
+            collect() {
+              this.set(read());
+            },
+          }),
+      );
     },
     histogram(name, help, labels = [], buckets = SECONDS) {
-      const metric = once(name, () => new Histogram({ name, help, labelNames: [...labels], buckets: [...buckets], registers: [registry] }));
-      return { observe: (...[first, value]) => (typeof first === "object" ? metric.observe(first, value ?? 0) : metric.observe(first)) };
+      const metric = once(
+        name,
+        () => new Histogram({ name, help, labelNames: [...labels], buckets: [...buckets], registers: [registry] }),
+      );
+      return {
+        observe: (...[first, value]) =>
+          typeof first === "object" ? metric.observe(first, value ?? 0) : metric.observe(first),
+      };
     },
     text: () => registry.metrics(),
   };

@@ -46,7 +46,8 @@ export async function readMigrations(directory: string): Promise<Migration[]> {
   const migrations: Migration[] = [];
   for (const file of files) {
     const parts = FILE_NAME.exec(file);
-    if (parts === null) throw new MigrationError(`Name the migration NNNN_words_like_this.sql: current value is ${file}`);
+    if (parts === null)
+      throw new MigrationError(`Name the migration NNNN_words_like_this.sql: current value is ${file}`);
     if (parts[3] !== undefined) continue;
     const sql = await readFile(join(directory, file), "utf8");
     const downFile = file.replace(/\.sql$/, ".down.sql");
@@ -61,7 +62,9 @@ export async function readMigrations(directory: string): Promise<Migration[]> {
 
 /** The applied migrations, oldest first; none where the table does not exist. */
 export async function listApplied(sql: Sql): Promise<AppliedMigration[]> {
-  const present = await sql.query("select 1 from pg_tables where schemaname = current_schema() and tablename = 'schema_migrations'");
+  const present = await sql.query(
+    "select 1 from pg_tables where schemaname = current_schema() and tablename = 'schema_migrations'",
+  );
   if (present.length === 0) return [];
   return sql.query<AppliedMigration>(
     `select version, name, checksum, applied_at as "appliedAt" from schema_migrations order by version`,
@@ -95,17 +98,22 @@ export function findPending(migrations: readonly Migration[], applied: readonly 
   for (const row of applied) {
     const file = known.get(row.version);
     if (file === undefined) {
-      throw new MigrationError(`Start a newer Sotto: the database was migrated to ${label(row)}, which this one does not know`);
+      throw new MigrationError(
+        `Start a newer Sotto: the database was migrated to ${label(row)}, which this one does not know`,
+      );
     }
     if (file.checksum !== row.checksum) {
-      throw new MigrationError(`Restore ${label(file)}.sql and write a new migration: it was changed after it was applied`);
+      throw new MigrationError(
+        `Restore ${label(file)}.sql and write a new migration: it was changed after it was applied`,
+      );
     }
   }
   const newest = applied.at(-1)?.version ?? 0;
   const done = new Set(applied.map((row) => row.version));
   const pending = migrations.filter((migration) => !done.has(migration.version));
   const late = pending.find((migration) => migration.version < newest);
-  if (late !== undefined) throw new MigrationError(`Give ${label(late)} a number above ${newest}: later ones are applied already`);
+  if (late !== undefined)
+    throw new MigrationError(`Give ${label(late)} a number above ${newest}: later ones are applied already`);
   return pending;
 }
 
@@ -161,7 +169,10 @@ const MIGRATION_MS = 10 * 60_000;
 
 async function exclusively<T>(database: Database, work: (connection: Connection) => Promise<T>): Promise<T> {
   // A migration that cannot get its table lock soon would hold up everybody who queues behind it.
-  await using connection = await database.connect("migrate", { queryTimeoutMs: MIGRATION_MS, settings: { lock_timeout: "10s" } });
+  await using connection = await database.connect("migrate", {
+    queryTimeoutMs: MIGRATION_MS,
+    settings: { lock_timeout: "10s" },
+  });
   await takeLock(connection);
   return await work(connection); // the lock ends with the connection
 }

@@ -14,13 +14,17 @@ export class PortTakenError extends Error {
 export function checkPort(host: string, port: number): Promise<void> {
   const server = createServer();
   return new Promise((resolve, reject) => {
-    server.once("error", (error: NodeJS.ErrnoException) => reject(new PortTakenError(sentence(error.code, host, port))));
+    server.once("error", (error: NodeJS.ErrnoException) =>
+      reject(new PortTakenError(sentence(error.code, host, port))),
+    );
     server.listen({ host, port, exclusive: true }, () => server.close(() => resolve()));
   });
 }
 
 function sentence(code: string | undefined, host: string, port: number): string {
-  if (code === "EADDRINUSE") return `Set PORT to a free port or stop the program that listens on it: current value is ${port}`;
-  if (code === "EACCES") return `Set PORT to 1024 or above, or run with the right to use lower ones: current value is ${port}`;
+  if (code === "EADDRINUSE")
+    return `Set PORT to a free port or stop the program that listens on it: current value is ${port}`;
+  if (code === "EACCES")
+    return `Set PORT to 1024 or above, or run with the right to use lower ones: current value is ${port}`;
   return `Set HOST to an address of this machine: current value is ${host} (${code ?? "unknown error"})`;
 }

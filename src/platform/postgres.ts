@@ -77,6 +77,11 @@ export function openDatabase(url: string, options: OpenDatabaseOptions = {}): Da
   };
 }
 
+/** Asks the database for nothing but an answer. */
+export async function pingDatabase(sql: Sql): Promise<void> {
+  await sql.query("select 1");
+}
+
 async function inTransaction<T>(pool: pg.Pool, work: (tx: Sql) => Promise<T>): Promise<T> {
   const client = await guarded(() => pool.connect());
   const onError = () => {}; // the statement under way rejects with the same error
@@ -152,7 +157,11 @@ async function run<Row extends object>(
   values?: readonly unknown[],
   name?: string,
 ): Promise<Row[]> {
-  const query = { text, ...(values === undefined ? {} : { values: [...values] }), ...(name === undefined ? {} : { name }) };
+  const query = {
+    text,
+    ...(values === undefined ? {} : { values: [...values] }),
+    ...(name === undefined ? {} : { name }),
+  };
   return guarded(async () => (await on.query<Row>(query)).rows);
 }
 

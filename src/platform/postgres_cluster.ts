@@ -56,8 +56,11 @@ export async function serverIdentity(root: string): Promise<Identity> {
   if (owner !== null && owner.uid !== 0) return { uid: owner.uid, gid: owner.gid };
   const accounts = await readFile("/etc/passwd", "utf8").catch(() => "");
   for (const name of ["postgres", "nobody"]) {
-    const line = new RegExp(`^${name}:[^:]*:(\\d+):(\\d+):`, "m").exec(accounts);
-    if (line !== null) return { uid: Number(line[1]), gid: Number(line[2]) };
+    const fields = accounts
+      .split("\n")
+      .map((line) => line.split(":"))
+      .find(([user]) => user === name);
+    if (fields !== undefined) return { uid: Number(fields[2]), gid: Number(fields[3]) };
   }
   return { uid: 65534, gid: 65534 };
 }
@@ -95,9 +98,17 @@ export async function ensureCluster(root: string, binaries: PostgresBinaries, id
   }
 }
 
-async function initdb(data: string, passwordFile: string, binaries: PostgresBinaries, identity: Identity): Promise<void> {
+async function initdb(
+  data: string,
+  passwordFile: string,
+  binaries: PostgresBinaries,
+  identity: Identity,
+): Promise<void> {
   // The built-in provider knows Unicode and sorts the same on every machine; 17 brought it.
-  const locale = binaries.major >= 17 ? ["--locale-provider=builtin", "--builtin-locale=C.UTF-8", "--locale=C"] : ["--locale=C.UTF-8"];
+  const locale =
+    binaries.major >= 17
+      ? ["--locale-provider=builtin", "--builtin-locale=C.UTF-8", "--locale=C"]
+      : ["--locale=C.UTF-8"];
   const child = Bun.spawn(
     [
       join(binaries.binDir, "initdb"),
@@ -114,7 +125,8 @@ async function initdb(data: string, passwordFile: string, binaries: PostgresBina
   const said = await new Response(child.stderr).text();
   if ((await child.exited) === 0) return;
   const reason = said.trim().split("\n").slice(-2).join(" ");
-  const hint = identity === null ? "" : ` (Postgres runs as user ${identity.uid}, who must be able to enter the folder)`;
+  const hint =
+    identity === null ? "" : ` (Postgres runs as user ${identity.uid}, who must be able to enter the folder)`;
   throw new ClusterError(`Choose another DATA_DIR: the database could not be made in ${data}${hint}: ${reason}`);
 }
 
@@ -140,6 +152,7 @@ export async function choosePort(root: string, fixed?: number): Promise<number> 
   if (last > 0 && (await isFree(last))) return last;
   for (let attempt = 0; attempt < 50; attempt += 1) {
     // Below the range from which outgoing connections take theirs, so it is still free next time.
+    // security: a port is no secret
     const port = 20_000 + Math.floor(Math.random() * 12_000);
     if (!(await isFree(port))) continue;
     await writeFile(path, String(port));
@@ -238,7 +251,13 @@ export async function findPostmaster(root: string): Promise<Postmaster | null> {
 
 async function runsPostgres(pid: number): Promise<boolean> {
   const proc = `/proc/${pid}/cmdline`;
-  if (await access(proc).then(() => true, () => false)) return (await readFile(proc, "utf8").catch(() => "")).includes("postgres");
+  if (
+    await access(proc).then(
+      () => true,
+      () => false,
+    )
+  )
+    return (await readFile(proc, "utf8").catch(() => "")).includes("postgres");
   const child = Bun.spawn(["/bin/ps", "-o", "command=", "-p", String(pid)], { stdio: ["ignore", "pipe", "ignore"] });
   return (await new Response(child.stdout).text()).includes("postgres");
 }

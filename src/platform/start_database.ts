@@ -4,7 +4,7 @@
  */
 import { startEmbeddedPostgres } from "./embedded_postgres.ts";
 import { migrate } from "./migrate.ts";
-import { type Database, DatabaseFault, openDatabase } from "./postgres.ts";
+import { type Database, DatabaseFault, openDatabase, pingDatabase } from "./postgres.ts";
 
 /** What {@link startDatabase} is told. */
 export interface StartDatabaseOptions {
@@ -57,10 +57,11 @@ async function waitForAnswer(db: Database, { patienceMs = PATIENCE_MS, log }: St
   const deadline = Date.now() + patienceMs;
   for (let told = false; ; told = true) {
     try {
-      await db.query("select 1");
+      await pingDatabase(db);
       return;
     } catch (error) {
-      const reason = error instanceof Error && error.cause instanceof Error ? error.cause.message : (error as Error).message;
+      const reason =
+        error instanceof Error && error.cause instanceof Error ? error.cause.message : (error as Error).message;
       // A wrong password or name does not mend itself.
       if (!(error instanceof DatabaseFault) || Date.now() > deadline) {
         throw new DatabaseRefusedError(`Check the database address: ${reason}`, { cause: error });

@@ -102,7 +102,10 @@ function watchOver(folder: string): void {
   const script = `read -r _
     pid=$(head -n 1 "$1/postgres/cluster/postmaster.pid" 2>/dev/null) && kill -QUIT "$pid" 2>/dev/null && sleep 1
     rm -rf "$1"`;
-  const watcher = Bun.spawn(["/bin/sh", "-c", script, "sh", folder], { detached: true, stdio: ["pipe", "ignore", "ignore"] });
+  const watcher = Bun.spawn(["/bin/sh", "-c", script, "sh", folder], {
+    detached: true,
+    stdio: ["pipe", "ignore", "ignore"],
+  });
   watcher.unref();
 }
 
@@ -118,7 +121,8 @@ async function createDatabase(options: string): Promise<TestDatabase> {
     [Symbol.asyncDispose]: async () => {
       await db[Symbol.asyncDispose]();
       // A drop costs a checkpoint, up to a second; our own server's folder goes as a whole.
-      if ((await server)?.folder === null) await administer((admin) => admin.query(`drop database ${name} with (force)`));
+      if ((await server)?.folder === null)
+        await administer((admin) => admin.query(`drop database ${name} with (force)`));
     },
   };
 }

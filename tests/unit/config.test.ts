@@ -1,7 +1,11 @@
 import { describe, expect, test } from "bun:test";
 import { ConfigError, type Environment, parseConfig } from "../../src/config.ts";
 
-const MACHINE = { dataDir: "/data", secretKey: "s".repeat(64), encryptionKey: Buffer.alloc(32, 7).toString("base64url") };
+const MACHINE = {
+  dataDir: "/data",
+  secretKey: "s".repeat(64),
+  encryptionKey: Buffer.alloc(32, 7).toString("base64url"),
+};
 const HEX = "3f1c9ab27d5e80416c2b9f0e8d7a5c3b1e2f4a6d8c0b9e7f5a3d1c2b4e6f8091";
 const PRODUCTION = {
   NODE_ENV: "production",
@@ -24,8 +28,20 @@ function problemsOf(env: Environment): readonly string[] {
 describe("parseConfig()", () => {
   test("needs nothing outside production", () => {
     const config = parseConfig({}, MACHINE);
-    expect(config).toMatchObject({ production: false, host: "127.0.0.1", port: 8000, baseUrl: "http://localhost:8000", database: { kind: "embedded" } });
-    expect(config).toMatchObject({ accessTokenMinutes: 30, refreshTokenDays: 7, heartbeatMs: 30_000, connectionTimeoutMs: 300_000, lanes: 2 });
+    expect(config).toMatchObject({
+      production: false,
+      host: "127.0.0.1",
+      port: 8000,
+      baseUrl: "http://localhost:8000",
+      database: { kind: "embedded" },
+    });
+    expect(config).toMatchObject({
+      accessTokenMinutes: 30,
+      refreshTokenDays: 7,
+      heartbeatMs: 30_000,
+      connectionTimeoutMs: 300_000,
+      lanes: 2,
+    });
     expect(config.secretKey).toBe(MACHINE.secretKey);
     expect(config.encryptionKeys[0]?.key).toEqual(new Uint8Array(32).fill(7));
     expect(Object.isFrozen(config)).toBe(true);
@@ -33,12 +49,25 @@ describe("parseConfig()", () => {
 
   test("accepts a complete production environment", () => {
     const config = parseConfig(PRODUCTION, MACHINE);
-    expect(config).toMatchObject({ production: true, host: "0.0.0.0", database: { kind: "url", url: PRODUCTION.DATABASE_URL } });
+    expect(config).toMatchObject({
+      production: true,
+      host: "0.0.0.0",
+      database: { kind: "url", url: PRODUCTION.DATABASE_URL },
+    });
   });
 
   test("puts the parts of a database address together", () => {
-    const parts = { DATABASE_HOST: "db", DATABASE_PORT: "5433", DATABASE_NAME: "chat", DATABASE_USER: "app", DATABASE_PASSWORD: "p@ss/word" };
-    expect(parseConfig(parts, MACHINE).database).toEqual({ kind: "url", url: "postgres://app:p%40ss%2Fword@db:5433/chat" });
+    const parts = {
+      DATABASE_HOST: "db",
+      DATABASE_PORT: "5433",
+      DATABASE_NAME: "chat",
+      DATABASE_USER: "app",
+      DATABASE_PASSWORD: "p@ss/word",
+    };
+    expect(parseConfig(parts, MACHINE).database).toEqual({
+      kind: "url",
+      url: "postgres://app:p%40ss%2Fword@db:5433/chat",
+    });
   });
 
   test("reads an encryption key as hex, base64 and 32 characters, and a ring in its order", () => {
@@ -46,22 +75,42 @@ describe("parseConfig()", () => {
     const keyOf = (text: string) => parseConfig({ ENCRYPTION_KEY: text }, MACHINE).encryptionKeys[0]?.key;
     expect(keyOf(HEX)).toEqual(bytes);
     expect(keyOf(Buffer.from(bytes).toString("base64"))).toEqual(bytes);
-    expect(keyOf("abcdefghijklmnopqrstuvwxyz012345")).toEqual(new TextEncoder().encode("abcdefghijklmnopqrstuvwxyz012345"));
-    const ring = parseConfig({ ENCRYPTION_KEYS: `2026:${HEX},1:abcdefghijklmnopqrstuvwxyz012345` }, MACHINE).encryptionKeys;
+    expect(keyOf("abcdefghijklmnopqrstuvwxyz012345")).toEqual(
+      new TextEncoder().encode("abcdefghijklmnopqrstuvwxyz012345"),
+    );
+    const ring = parseConfig(
+      { ENCRYPTION_KEYS: `2026:${HEX},1:abcdefghijklmnopqrstuvwxyz012345` },
+      MACHINE,
+    ).encryptionKeys;
     expect(ring.map(({ id }) => id)).toEqual(["2026", "1"]);
   });
 
   test("counts an empty variable as unset", () => {
-    expect(parseConfig({ PORT: "", DATABASE_URL: "", SECRET_KEY: "" }, MACHINE)).toMatchObject({ port: 8000, database: { kind: "embedded" } });
+    expect(parseConfig({ PORT: "", DATABASE_URL: "", SECRET_KEY: "" }, MACHINE)).toMatchObject({
+      port: 8000,
+      database: { kind: "embedded" },
+    });
   });
 
   const without = (name: string) => ({ ...PRODUCTION, [name]: undefined });
   const bad: readonly [string, Environment, string][] = [
     ["no secret in production", without("SECRET_KEY"), "Set SECRET_KEY in production"],
-    ["a short secret in production", { ...PRODUCTION, SECRET_KEY: "short" }, "at least 32 characters in production: current length is 5"],
-    ["an example secret in production", { ...PRODUCTION, SECRET_KEY: "your-secret-key-change-this-in-production" }, "Set SECRET_KEY to a value of your own"],
+    [
+      "a short secret in production",
+      { ...PRODUCTION, SECRET_KEY: "short" },
+      "at least 32 characters in production: current length is 5",
+    ],
+    [
+      "an example secret in production",
+      { ...PRODUCTION, SECRET_KEY: "your-secret-key-change-this-in-production" },
+      "Set SECRET_KEY to a value of your own",
+    ],
     ["no encryption key in production", without("ENCRYPTION_KEY"), "Set ENCRYPTION_KEY in production"],
-    ["an encryption key of zeros in production", { ...PRODUCTION, ENCRYPTION_KEY: "0".repeat(64) }, "Set ENCRYPTION_KEY to a value of your own"],
+    [
+      "an encryption key of zeros in production",
+      { ...PRODUCTION, ENCRYPTION_KEY: "0".repeat(64) },
+      "Set ENCRYPTION_KEY to a value of your own",
+    ],
     ["an encryption key of another length", { ENCRYPTION_KEY: "abc" }, "Set ENCRYPTION_KEY to 32 bytes"],
     ["one encryption key and a ring", { ENCRYPTION_KEY: HEX, ENCRYPTION_KEYS: `1:${HEX}` }, "not both"],
     ["a ring with an id twice", { ENCRYPTION_KEYS: `1:${HEX},1:${HEX}` }, "every id occurs once"],
@@ -69,13 +118,25 @@ describe("parseConfig()", () => {
     ["one value for two secrets", { ...PRODUCTION, SECRET_KEY: HEX }, "different values"],
     ["wildcard CORS", { CORS_ORIGINS: "*" }, "List CORS_ORIGINS one by one"],
     ["an origin with a path", { CORS_ORIGINS: "https://app.sotto.test/" }, "without path or slash"],
-    ["plain http in production", { ...PRODUCTION, BASE_URL: "http://chat.sotto.test" }, "Set BASE_URL to an https address in production"],
+    [
+      "plain http in production",
+      { ...PRODUCTION, BASE_URL: "http://chat.sotto.test" },
+      "Set BASE_URL to an https address in production",
+    ],
     ["no address in production", without("BASE_URL"), "Set BASE_URL to the address that clients use"],
-    ["a database address and its parts", { DATABASE_URL: "postgres://db/x", DATABASE_HOST: "db" }, "not both: DATABASE_HOST also has a value"],
+    [
+      "a database address and its parts",
+      { DATABASE_URL: "postgres://db/x", DATABASE_HOST: "db" },
+      "not both: DATABASE_HOST also has a value",
+    ],
     ["half a database address", { DATABASE_HOST: "db" }, "Set DATABASE_NAME and DATABASE_USER too"],
     ["another kind of database", { DATABASE_URL: "mysql://db/x" }, "Set DATABASE_URL to an address as postgres://"],
     ["a port that is none", { PORT: "80000" }, "Set PORT to a whole number from 0 to 65535: current value is 80000"],
-    ["a number that is none", { ACCESS_TOKEN_EXPIRE_MINUTES: "30m" }, "Set ACCESS_TOKEN_EXPIRE_MINUTES to a whole number"],
+    [
+      "a number that is none",
+      { ACCESS_TOKEN_EXPIRE_MINUTES: "30m" },
+      "Set ACCESS_TOKEN_EXPIRE_MINUTES to a whole number",
+    ],
     ["an unknown algorithm", { ALGORITHM: "none" }, "Set ALGORITHM to one of HS256: current value is none"],
     ["an unknown password hash", { PASSWORD_HASH: "md5" }, "Set PASSWORD_HASH to one of argon2id, bcrypt"],
     ["an unknown log level", { LOG_LEVEL: "loud" }, "Set LOG_LEVEL to one of trace"],
@@ -91,7 +152,12 @@ describe("parseConfig()", () => {
   }
 
   test("names every fault at once, and no secret", () => {
-    const problems = problemsOf({ NODE_ENV: "production", SECRET_KEY: "hunter2", PORT: "x", DATABASE_URL: "mysql://u:hunter2@h" });
+    const problems = problemsOf({
+      NODE_ENV: "production",
+      SECRET_KEY: "hunter2",
+      PORT: "x",
+      DATABASE_URL: "mysql://u:hunter2@h",
+    });
     expect(problems).toHaveLength(5);
     expect(problems.join()).not.toContain("hunter2");
   });

@@ -13,7 +13,15 @@ describe("createLog()", () => {
     test(`hides secrets at every level of a ${pretty ? "readable" : "JSON"} line`, () => {
       const lines: string[] = [];
       const log = logTo(lines, pretty).child({ requestId: "req-1" });
-      log.info({ password: CANARY, body: { content: CANARY }, frame: { data: { encrypted_content: CANARY } }, headers: { authorization: CANARY } }, "Said");
+      log.info(
+        {
+          password: CANARY,
+          body: { content: CANARY },
+          frame: { data: { encrypted_content: CANARY } },
+          headers: { authorization: CANARY },
+        },
+        "Said",
+      );
       log.warn({ token: CANARY, session: { refresh_token: CANARY, id: "sid-1" } }, "Said again");
       expect(lines).toHaveLength(2);
       expect(lines.join("")).not.toContain(CANARY);
@@ -34,7 +42,12 @@ describe("createLog()", () => {
   test("writes one line of JSON with time, level and message", () => {
     const lines: string[] = [];
     logTo(lines, false).info({ port: 8000 }, "Listening");
-    expect(JSON.parse(lines[0] ?? "")).toEqual({ time: expect.stringMatching(/^\d{4}-.*Z$/), level: "info", port: 8000, msg: "Listening" });
+    expect(JSON.parse(lines[0] ?? "")).toEqual({
+      time: expect.stringMatching(/^\d{4}-.*Z$/),
+      level: "info",
+      port: 8000,
+      msg: "Listening",
+    });
     expect(lines[0]).toEndWith("}\n");
   });
 });

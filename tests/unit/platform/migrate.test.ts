@@ -87,6 +87,8 @@ describe("readMigrations()", () => {
     await expect(readMigrations(await folderOf({ "1_one.sql": "" }))).rejects.toThrow("NNNN_words");
     const twice = await folderOf({ "0001_one.sql": "", "0001_uno.sql": "" });
     await expect(readMigrations(twice)).rejects.toThrow("its own number");
-    await expect(readMigrations(await folderOf({ "0001_one.down.sql": "" }))).rejects.toThrow("Remove 0001_one.down.sql");
+    await expect(readMigrations(await folderOf({ "0001_one.down.sql": "" }))).rejects.toThrow(
+      "Remove 0001_one.down.sql",
+    );
   });
 });
