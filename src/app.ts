@@ -4,7 +4,7 @@
  */
 import type { AnyElysia } from "elysia";
 import packageJson from "../package.json" with { type: "json" };
-import { accountExists, openAccounts, type Principal, purgeSessions, redeemTicket, verifyAccessToken } from "./accounts/mod.ts";
+import { accountExists, liveSessions, openAccounts, type Principal, purgeSessions, redeemTicket, verifyAccessToken } from "./accounts/mod.ts";
 import { accountRoutes } from "./accounts/routes.ts";
 import type { Config } from "./config.ts";
 import { openConversations } from "./conversations/mod.ts";
@@ -114,6 +114,7 @@ export async function createApp(config: Config, options: AppOptions): Promise<Ap
       bus,
       conversations,
       verify,
+      liveSessions: (ids) => liveSessions(accounts, ids),
       heartbeatMs: config.heartbeatMs,
       connectionTimeoutMs: config.connectionTimeoutMs,
       clock,

@@ -13,12 +13,13 @@
 export { accountExists } from "./account_exists.ts";
 export { type AccessClaims, type AccessTokens, type AccountDeps, type AccountOptions, openAccounts } from "./deps.ts";
 export { getMe, type UserAnswer } from "./get_me.ts";
+export { liveSessions } from "./live_sessions.ts";
 export type { Principal } from "./principal.ts";
 export { purgeSessions } from "./purge_sessions.ts";
-export { refreshSession, type RefreshResult } from "./refresh_session.ts";
-export { signIn, type SignInInput, type SignInResult } from "./sign_in.ts";
-export { signOut, type SignOutInput, type SignOutResult } from "./sign_out.ts";
-export { signUp, type SignUpInput, type SignUpResult } from "./sign_up.ts";
+export { type RefreshResult, refreshSession } from "./refresh_session.ts";
+export { type SignInInput, type SignInResult, signIn } from "./sign_in.ts";
+export { type SignOutInput, type SignOutResult, signOut } from "./sign_out.ts";
+export { type SignUpInput, type SignUpResult, signUp } from "./sign_up.ts";
 export type { DeviceInput, TokenAnswer } from "./start_session.ts";
 export { createTicket, redeemTicket, type TicketAnswer } from "./tickets.ts";
 export { verifyAccessToken } from "./verify_access_token.ts";

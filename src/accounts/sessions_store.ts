@@ -117,6 +117,16 @@ export async function isSessionLive(sql: Sql, id: SessionId): Promise<boolean> {
   return rows.length === 1;
 }
 
+/** Those of some sessions that live. Read by the primary key. */
+export async function listLiveSessions(sql: Sql, ids: readonly SessionId[]): Promise<SessionId[]> {
+  const rows = await sql.query<{ id: SessionId }>(
+    "select id from sessions where id = any ($1::uuid[]) and ended_at is null",
+    [ids],
+    "sessions_list_live",
+  );
+  return rows.map((row) => row.id);
+}
+
 /** One session, locked until the transaction ends, so that its refreshes come one after another. */
 export async function lockSession(tx: Sql, id: SessionId): Promise<StoredSession | undefined> {
   const [row] = await tx.query<Row>(

@@ -5,8 +5,9 @@
 import { Registry } from "../actor/mod.ts";
 import type { Principal } from "../accounts/mod.ts";
 import { type Conversations, sendMessage } from "../conversations/mod.ts";
+import { Batcher } from "../platform/batcher.ts";
 import type { Clock } from "../platform/clock.ts";
-import { type AccountId, type CloseReason, type Codec, jsonCodec, LIMITS } from "../protocol/mod.ts";
+import { type AccountId, type CloseReason, type Codec, jsonCodec, LIMITS, type SessionId } from "../protocol/mod.ts";
 import type { Bus, NodeId } from "./bus.ts";
 import { dispatch, type DispatchDeps } from "./dispatch.ts";
 import { Router } from "./router.ts";
@@ -31,6 +32,8 @@ export interface HubOptions {
   readonly conversations: Conversations;
   /** Judges an access token; throws `unauthorized` or `token_expired`. */
   readonly verify: (token: string) => Promise<Principal>;
+  /** Those of some sessions that live now; never from a cache. */
+  readonly liveSessions: (ids: readonly SessionId[]) => Promise<ReadonlySet<SessionId>>;
   readonly heartbeatMs: number;
   readonly connectionTimeoutMs: number;
   readonly clock: Clock;
@@ -185,12 +188,20 @@ export class Hub implements AsyncDisposable {
       signal: (to, text) => this.router.signal(to, text),
     };
     const handle = this.#options.dispatch ?? dispatch;
+    const liveness = new Batcher<SessionId, boolean>(
+      async (ids) => {
+        const live = await this.#options.liveSessions(ids);
+        return ids.map((id) => live.has(id));
+      },
+      { most: 1_000, waiting: 100_000 },
+    );
     return {
       register: (account) => bus.register(node, account),
       unregister: (account) => {
         bus.unregister(node, account).catch((error) => observer.fault("directory", error));
       },
       dispatch: (actor, attachment, frame, place) => handle(dispatchDeps, actor, attachment, frame, place),
+      lives: ({ principal: { sessionId } }) => liveness.ask(sessionId),
       list: ({ principal: { deviceId, accountId } }, beyond) => conversations.pages.behind({ deviceId, accountId, beyond }),
       read: ({ principal: { deviceId, accountId } }, conversationId, after, afterAt) =>
         conversations.pages.page({ deviceId, accountId, conversationId, after, afterAt }),

@@ -59,6 +59,8 @@ export type UserMessage =
       readonly generation: Generation;
       readonly conversationId: ConversationId | null;
     }
+  /** Whether the session still lived when the database was asked. */
+  | { readonly type: "liveness"; readonly session: Session; readonly live: boolean }
   | { readonly type: "drained"; readonly session: Session }
   /** Go on after a failed read; and, if `compare`, compare the heads. */
   | { readonly type: "check"; readonly session: Session; readonly compare: boolean }
@@ -83,6 +85,8 @@ export interface UserActorDeps {
   unregister(account: AccountId): void;
   /** Handles a frame of a client; see `dispatch.ts`. */
   dispatch(actor: UserActor, attachment: Attachment, frame: ClientFrame, place: SendPlace | null): void;
+  /** Whether the session of a socket lives, by the database. */
+  lives(session: Session): Promise<boolean>;
   list(session: Session, beyond: ConversationId | null): Promise<readonly BehindRow[]>;
   read(session: Session, id: ConversationId, after: number | null, afterAt: number | null): Promise<Page | null>;
   acknowledged(session: Session, id: ConversationId, seq: number, at: number | null): void;
@@ -208,11 +212,17 @@ export class UserActor implements Behaviour<UserMessage> {
         return attachment.feed?.pageRead(message.generation, message.conversationId, message.page);
       case "read_failed":
         return attachment.feed?.readFailed(message.generation, message.conversationId);
+      case "liveness":
+        if (!message.live) attachment.session.close("session_ended");
+        return;
       case "drained":
         return attachment.feed?.drained();
       case "check":
         attachment.feed?.retry();
-        if (message.compare) attachment.feed?.compare();
+        if (message.compare) {
+          attachment.feed?.compare();
+          this.#checkLiveness(attachment);
+        }
         return;
       case "drain":
         attachment.draining = true;
@@ -308,6 +318,22 @@ export class UserActor implements Behaviour<UserMessage> {
     });
     attachment.session.feed = attachment.feed;
     attachment.feed.start();
+    this.#checkLiveness(attachment);
+  }
+
+  /**
+   * A session that ended while its socket was being opened was told to nobody here: so the database is
+   * asked once the account is registered, and again with every comparison, for a hint may be lost.
+   */
+  #checkLiveness({ session }: Attachment): void {
+    this.self.pipe(
+      this.#deps.lives(session),
+      (live) => ({ type: "liveness", session, live }),
+      (error) => {
+        this.#deps.onFault("session check", error);
+        return { type: "done" };
+      },
+    );
   }
 
   #readFailed(session: Session, generation: Generation, conversationId: ConversationId | null, error: unknown): UserMessage {
