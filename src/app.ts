@@ -6,8 +6,9 @@ import type { AnyElysia } from "elysia";
 import packageJson from "../package.json" with { type: "json" };
 import { accountExists, liveSessions, openAccounts, type Principal, purgeSessions, redeemTicket, verifyAccessToken } from "./accounts/mod.ts";
 import { accountRoutes } from "./accounts/routes.ts";
+import { relayBodyRules, relayRoutes } from "./compat/relay/mod.ts";
 import type { Config } from "./config.ts";
-import { openConversations } from "./conversations/mod.ts";
+import { announceKey, type Delivery, openConversations } from "./conversations/mod.ts";
 import { conversationRoutes } from "./conversations/routes.ts";
 import {
   addressOf,
@@ -25,7 +26,7 @@ import { createLog, type Log } from "./platform/log.ts";
 import { createMetrics, type Metrics } from "./platform/metrics.ts";
 import { createPasswordHasher } from "./platform/password_hash.ts";
 import { openDatabase, pingDatabase } from "./platform/postgres.ts";
-import { uuidv7 } from "./protocol/mod.ts";
+import { type AccountId, type SessionId, uuidv7 } from "./protocol/mod.ts";
 import { type Bus, type Hub, type HubOptions, MemoryBus, openHub, socketHandlers, socketRoutes } from "./realtime/mod.ts";
 
 /** What {@link createApp} is told beside the configuration. */
@@ -130,11 +131,15 @@ export async function createApp(config: Config, options: AppOptions): Promise<Ap
   const limiter = createRequestLimiter({ perMinute: config.rateLimitPerMinute, burst: config.rateLimitBurst, clock });
   const authenticate = createAuthenticate({ verify, addressOf, limiter });
   const { onAnswered } = requestObserver(metrics);
+  const keys = { db, clock };
+  const deliver = (delivery: Delivery): void => hub.router.deliver(delivery);
+  const endSessions = (account: AccountId, ids: readonly SessionId[]): void => hub.router.endSessions(account, ids);
   const server = createServer({
     log,
     limiter,
     onAnswered,
     corsOrigins: config.corsOrigins,
+    bodyRules: relayBodyRules,
     https: config.baseUrl.startsWith("https:"),
     plugins: [
       infoRoutes({ version: packageJson.version }),
@@ -145,9 +150,24 @@ export async function createApp(config: Config, options: AppOptions): Promise<Ap
         isDraining: () => hub.draining,
       }),
       metricsRoutes({ text: () => metrics.text(), token: null }),
-      accountRoutes({ accounts, authenticate, addressOf, endSessions: (account, ids) => hub.router.endSessions(account, ids) }),
-      keyRoutes({ keys: { db, clock }, authenticate }),
-      conversationRoutes({ conversations, authenticate, deliver: (delivery) => hub.router.deliver(delivery) }),
+      accountRoutes({ accounts, authenticate, addressOf, endSessions }),
+      keyRoutes({ keys, authenticate }),
+      conversationRoutes({ conversations, authenticate, deliver }),
+      relayRoutes({
+        accounts,
+        keys,
+        conversations,
+        authenticate,
+        addressOf,
+        endSessions,
+        deliver,
+        announceKey: ({ user_id, fingerprint, created_at }) =>
+          announceKey(
+            conversations,
+            { accountId: user_id, fingerprint, changedAt: Date.parse(created_at) },
+            deliver,
+          ),
+      }),
       socketRoutes({
         hub: () => hub,
         verify,

@@ -99,7 +99,7 @@ export class Peer implements Disposable {
   /** The log entries that came of a conversation. */
   entries(conversationId: ConversationId): Frame[] {
     return this.frames.filter(
-      (frame) => ["message", "membership", "tombstone"].includes(frame.type) && frame.conversation_id === conversationId,
+      (frame) => ["message", "membership", "notice", "tombstone"].includes(frame.type) && frame.conversation_id === conversationId,
     );
   }
 

@@ -1,6 +1,15 @@
 /** The bodies and parameters of the relay contract. */
 import { z } from "zod";
-import { AccountId, DeviceId, DisplayName, LIMITS, MessageId, Password, PublicKeyPem, Username } from "../../protocol/mod.ts";
+import {
+  AccountId,
+  DeviceId,
+  DisplayName,
+  LIMITS,
+  MessageId,
+  Password,
+  PublicKeyPem,
+  Username,
+} from "../../protocol/mod.ts";
 
 /** `POST /register`. */
 export const RegisterBody = z.object({ name: Username, password: Password, public_key: PublicKeyPem });

@@ -14,6 +14,6 @@ export interface RelayContext {
   readonly endSessions: (accountId: AccountId, sessionIds: readonly SessionId[]) => void;
   /** Hands what was committed to the spine. */
   readonly deliver: (delivery: Delivery) => void;
-  /** Told after an account's key changed, so that peers can be told. */
-  readonly keyChanged?: (key: PublicKeyAnswer) => void;
+  /** Tells an account's peers of its current key, those who were not told yet. */
+  readonly announceKey: (key: PublicKeyAnswer) => Promise<void>;
 }

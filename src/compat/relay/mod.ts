@@ -6,5 +6,6 @@
  * Owns the table `relay_requests`: which message an Idempotency-Key stands for.
  * May import protocol, platform and the slices' mod.ts.
  */
+
+export { type RelayContext, relayBodyRules, relayRoutes } from "./routes.ts";
 export { RELAY_RETENTION_SECONDS } from "./send_relay_message.ts";
-export { relayBodyRules, relayRoutes, type RelayContext } from "./routes.ts";

@@ -52,7 +52,7 @@ function accountRoutes({ accounts, addressOf, authenticate, endSessions }: Relay
     });
 }
 
-function keyRoutes({ keys, authenticate, keyChanged }: RelayContext) {
+function keyRoutes({ keys, authenticate, announceKey }: RelayContext) {
   return new Elysia({ name: "relay keys" })
     .get(
       "/public-key/:user_id",
@@ -69,7 +69,8 @@ function keyRoutes({ keys, authenticate, keyChanged }: RelayContext) {
       async ({ body, request }) => {
         const caller = await authenticate(request);
         const { changed, key } = await setPublicKey(keys, { accountId: caller.accountId, pem: body.public_key });
-        if (changed) keyChanged?.(key);
+        // Also when nothing changed: the first attempt may have died before everybody was told.
+        await announceKey(key);
         return { changed, ...key };
       },
       { body: UpdateKeyBody },

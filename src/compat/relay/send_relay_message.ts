@@ -1,5 +1,5 @@
 import { createHash } from "node:crypto";
-import { createConversation, type ConversationsDeps, type Delivery, sendMessage } from "../../conversations/mod.ts";
+import { type ConversationsDeps, createConversation, type Delivery, sendMessage } from "../../conversations/mod.ts";
 import { type AccountId, DomainError, type LogEntry, type MessageId, newMessageId } from "../../protocol/mod.ts";
 import { deleteOldRequests, reserveMessageId } from "./requests_store.ts";
 
@@ -78,7 +78,14 @@ async function messageIdFor(deps: ConversationsDeps, input: SendRelayMessageInpu
   if (input.idempotencyKey === null) return fresh;
   const digest = sha256(`${input.recipientId} ${input.encryptedData}`);
   const { senderId } = input;
-  const request = { senderId, keyHash: sha256(input.idempotencyKey), digest, messageId: fresh, now, staleBefore: now - KEY_MS };
+  const request = {
+    senderId,
+    keyHash: sha256(input.idempotencyKey),
+    digest,
+    messageId: fresh,
+    now,
+    staleBefore: now - KEY_MS,
+  };
   const reserved = await reserveMessageId(deps.db, request);
   if (!reserved.digest.equals(digest)) throw new DomainError("idempotency_conflict");
   if (reserved.messageId === fresh) await deleteOldRequests(deps.db, senderId, now - KEY_MS);
