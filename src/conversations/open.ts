@@ -68,7 +68,7 @@ export async function openConversations(options: OpenConversationsOptions): Prom
     heads,
     cursors,
     sealer,
-    pages: new PageReader(db, heads, sealer),
+    pages: new PageReader(db, heads, sealer, cursors),
     digestKey: new Uint8Array(hkdfSync("sha256", options.secretKey, "", "sotto digest v1", 32)),
     clock: options.clock,
     existingAccounts: options.existingAccounts,

@@ -5,6 +5,7 @@
 import { Batcher } from "../platform/batcher.ts";
 import type { Sql } from "../platform/postgres.ts";
 import { LIMITS, type ConversationId, type LogEntry } from "../protocol/mod.ts";
+import type { CursorWriter } from "./cursors.ts";
 import {
   type BehindRequest,
   type BehindRow,
@@ -34,7 +35,7 @@ export class PageReader {
   readonly #pages: Batcher<PageRequest, { readonly page: PageRows | null }>;
   readonly #behind: Batcher<BehindRequest, BehindRow[]>;
 
-  constructor(sql: Sql, heads: Heads, sealer: Sealer) {
+  constructor(sql: Sql, heads: Heads, sealer: Sealer, cursors: CursorWriter) {
     this.#heads = heads;
     this.#sealer = sealer;
     const pageLimits = { events: LIMITS.pageEvents, bytes: LIMITS.pageBytes };
@@ -45,6 +46,8 @@ export class PageReader {
     this.#behind = new Batcher(
       async (requests) => {
         const starting = requests.filter((request) => request.beyond === null);
+        // What was acknowledged here is known here: it does not come again, and a new device begins after it.
+        if (starting.length > 0) await cursors.flush();
         if (starting.length > 0) await pinDevices(sql, starting);
         return listBehind(sql, requests, BEHIND_LIMIT);
       },

@@ -53,7 +53,7 @@ export function dispatch(deps: DispatchDeps, actor: UserActor, attachment: Attac
     case "ping":
       return session.sendFrame({ type: "pong", ...(frame.ref === undefined ? {} : { ref: frame.ref }) });
     case "resume":
-      return feed?.start(new Map(Object.entries(frame.cursors) as [ConversationId, number][]));
+      return actor.resume(attachment, new Map(Object.entries(frame.cursors) as [ConversationId, number][]));
     case "authenticate":
       return; // the session handles it before it comes here
     default:

@@ -11,6 +11,10 @@
  *                        └── gap, full socket, full window, doorbell
  *
  * A hint that comes while a page is being read marks the conversation dirty, and it is read again.
+ * A feed begins anew after `resume` and after a failure. What the socket was sent and what it
+ * acknowledged outlives that as its standing: so only what was not acknowledged comes again, a
+ * cursor that the device set lower stays lower, and acknowledgements under way are still good.
+ *
  * The feed belongs to its user actor and is touched by nobody else; reads come back as messages of
  * that actor, with the generation they were started in, and those of an older one are dropped.
  */
@@ -37,6 +41,15 @@ export interface FeedHost {
   now(): number;
 }
 
+/** Where a socket stands in one conversation: what outlives a start of its feed. */
+export interface Standing {
+  /** The highest seq that this socket was ever sent. */
+  readonly sent: number;
+  readonly acked: number;
+  /** Whether entries after `acked` are due, whatever the server's own cursor says. */
+  readonly due: boolean;
+}
+
 interface Cursor {
   sent: number;
   /** When the entry at `sent` was stored (ms), or `null`. */
@@ -47,7 +60,7 @@ interface Cursor {
 interface Behind {
   reading: boolean;
   dirty: boolean;
-  /** Where the device itself said that it stands. */
+  /** Where the device itself said that it stands, by `resume` or by acknowledging. */
   readonly claimed: number | null;
 }
 
@@ -56,6 +69,8 @@ const READS_AT_ONCE = 4;
 /** See the head of this file. */
 export class Feed {
   readonly #host: FeedHost;
+  /** Standings at the last start. */
+  #before: Map<ConversationId, Standing>;
   #cursors = new Map<ConversationId, Cursor>();
   #behind = new Map<ConversationId, Behind>();
   #generation: Generation = Symbol();
@@ -70,8 +85,23 @@ export class Feed {
   /** Since when the window of unacknowledged events is full (ms), or `null`. */
   fullSince: number | null = null;
 
-  constructor(host: FeedHost) {
+  /** `before`: the standing that an earlier feed of the same socket left. */
+  constructor(host: FeedHost, before: ReadonlyMap<ConversationId, Standing> = new Map()) {
     this.#host = host;
+    this.#before = new Map(before);
+  }
+
+  /** Where the socket stands, for the feed that comes after this one. */
+  standing(): Map<ConversationId, Standing> {
+    const standing = new Map(this.#before);
+    for (const [id, { claimed }] of this.#behind) {
+      if (claimed !== null) standing.set(id, { sent: this.#before.get(id)?.sent ?? 0, acked: claimed, due: true });
+    }
+    for (const [id, { sent, acked }] of this.#cursors) {
+      const due = acked < sent || this.#behind.has(id);
+      standing.set(id, { sent: Math.max(sent, this.#before.get(id)?.sent ?? 0), acked, due });
+    }
+    return standing;
   }
 
   /** Whether a read failed and waits for {@link retry}. */
@@ -79,12 +109,14 @@ export class Feed {
     return this.#failed;
   }
 
-  /** Begins, or begins again: from the server's cursors, and from those that the device claims. */
+  /** Begins, or begins again: from what the device claims, else acknowledged here, else from the server's cursors. */
   start(claims: ReadonlyMap<ConversationId, number> = new Map()): void {
+    this.#before = this.standing();
+    for (const [id, acked] of claims) this.#before.set(id, { sent: this.#before.get(id)?.sent ?? 0, acked, due: true });
     this.#generation = Symbol();
     this.#cursors = new Map();
     this.#behind = new Map();
-    for (const [id, claimed] of claims) this.#behind.set(id, { reading: false, dirty: false, claimed });
+    for (const [id, { due }] of this.#before) if (due) this.#mark(id);
     this.#live = false;
     this.#reads = 0;
     this.#failed = false;
@@ -180,7 +212,7 @@ export class Feed {
   /** The device has stored everything up to `seq`; false where that was not sent on this socket [ACK-2]. */
   acknowledge(conversationId: ConversationId, seq: number): boolean {
     const cursor = this.#cursors.get(conversationId);
-    if (cursor === undefined || seq > cursor.sent) return false;
+    if (cursor === undefined || seq > cursor.sent) return this.#acknowledgeBefore(conversationId, seq);
     if (seq <= cursor.acked) return true;
     this.#unacknowledged -= seq - cursor.acked;
     cursor.acked = seq;
@@ -198,6 +230,15 @@ export class Feed {
     this.#pump();
   }
 
+  /** What was sent before the last start, and comes again, may be acknowledged meanwhile. */
+  #acknowledgeBefore(conversationId: ConversationId, seq: number): boolean {
+    const before = this.#before.get(conversationId);
+    if (before === undefined || seq > before.sent) return false;
+    this.#before.set(conversationId, { ...before, acked: Math.max(before.acked, seq) });
+    this.#host.acknowledged(conversationId, seq, null);
+    return true;
+  }
+
   get #open(): boolean {
     return !this.#blocked && this.fullSince === null;
   }
@@ -210,8 +251,11 @@ export class Feed {
 
   #mark(conversationId: ConversationId): void {
     const behind = this.#behind.get(conversationId);
-    if (behind === undefined) this.#behind.set(conversationId, { reading: false, dirty: false, claimed: null });
-    else behind.dirty = true;
+    if (behind !== undefined) behind.dirty = true;
+    else {
+      const claimed = this.#before.get(conversationId)?.acked ?? null;
+      this.#behind.set(conversationId, { reading: false, dirty: false, claimed });
+    }
   }
 
   /** Starts what can be started, and says `caught_up` once nothing is left. */
@@ -249,6 +293,7 @@ export class Feed {
     if (page.leftSeq === null || cursor.sent >= page.leftSeq) return;
     this.#send({ type: "conversation_left", conversation_id: conversationId, left_seq: page.leftSeq });
     this.#sent(cursor, page.leftSeq, null);
+    this.#mark(conversationId); // the account may have come again later: that is another interval
   }
 
   /** The cursor that a page continues; says `truncated` where what lay between is gone [RES-4]. */

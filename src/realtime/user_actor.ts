@@ -15,7 +15,7 @@ import type { BehindRow, Page, SentMessage } from "../conversations/mod.ts";
 import type { AccountId, ClientFrame, ConversationId } from "../protocol/mod.ts";
 import { DomainError, LIMITS } from "../protocol/mod.ts";
 import type { Hint } from "./bus.ts";
-import { Feed, type Generation } from "./feed.ts";
+import { Feed, type FeedHost, type Generation, type Standing } from "./feed.ts";
 import type { SendPlace } from "./send_order.ts";
 import type { Session } from "./session.ts";
 
@@ -76,6 +76,10 @@ export interface Attachment {
   /** When this socket made the actor fail (ms). */
   failures: number[];
   draining: boolean;
+  /** Where the socket stood when an earlier feed ended. */
+  readonly before: ReadonlyMap<ConversationId, Standing>;
+  /** What the device claimed by `resume` before there was a feed. */
+  claims: ReadonlyMap<ConversationId, number>;
 }
 
 /** What user actors need of the rest of the spine. */
@@ -126,16 +130,24 @@ export class UserActor implements Behaviour<UserMessage> {
   /** Takes over the sockets of an actor that threw; see the head of this file. */
   takeOver(failed: UserActor, { message }: Failure<UserMessage>): void {
     const culprit = message !== undefined && message.type === "frame" ? message.session : undefined;
+    this.#registered = failed.#registered;
     for (const old of failed.#attachments.values()) {
-      const attachment = { ...old, feed: null };
-      this.#attachments.set(old.session, attachment);
-      if (old.feed !== null) old.session.sendFrame({ type: "resync" });
-      if (old.session !== culprit || message?.type !== "frame") continue;
-      old.session.refuse(message.frame, new DomainError("internal"));
-      const now = this.#deps.now();
-      attachment.failures = [...old.failures.filter((at) => now - at < MINUTE_MS), now];
-      if (attachment.failures.length >= LIMITS.failuresPerMinute) old.session.close("failing");
+      const { session } = old;
+      const attachment: Attachment = { ...old, feed: null, before: old.feed?.standing() ?? old.before };
+      this.#attachments.set(session, attachment);
+      if (old.feed !== null) session.sendFrame({ type: "resync" });
+      if (session === culprit && message?.type === "frame") this.#blame(attachment, message.frame);
+      if (this.#registered && session.authenticated) this.#startFeed(attachment);
     }
+  }
+
+  /** The frame of this socket made the actor fail [ERR-3]. */
+  #blame(attachment: Attachment, frame: ClientFrame): void {
+    const { session, failures } = attachment;
+    session.refuse(frame, new DomainError("internal"));
+    const now = this.#deps.now();
+    attachment.failures = [...failures.filter((at) => now - at < MINUTE_MS), now];
+    if (attachment.failures.length >= LIMITS.failuresPerMinute) session.close("failing");
   }
 
   /** Closes every socket; the clients come back and catch up. */
@@ -286,17 +298,25 @@ export class UserActor implements Behaviour<UserMessage> {
       inFlight: 0,
       failures: [],
       draining: false,
+      before: new Map(),
+      claims: new Map(),
     };
     this.#attachments.set(session, attachment);
     session.welcome();
     if (this.#registered) this.#startFeed(attachment);
   }
 
+  /** The device says where it stands [RES-3]; before there is a feed, that waits for it. */
+  resume(attachment: Attachment, claims: ReadonlyMap<ConversationId, number>): void {
+    if (attachment.feed === null) attachment.claims = claims;
+    else attachment.feed.start(claims);
+  }
+
   #startFeed(attachment: Attachment): void {
     if (attachment.feed !== null) return;
     const { session } = attachment;
     const deps = this.#deps;
-    attachment.feed = new Feed({
+    const host: FeedHost = {
       send: (text) => session.send(text),
       cork: (work) => session.cork(work),
       encode: (frame) => session.encode(frame),
@@ -315,9 +335,11 @@ export class UserActor implements Behaviour<UserMessage> {
         ),
       acknowledged: (conversationId, seq, at) => deps.acknowledged(session, conversationId, seq, at),
       now: () => deps.now(),
-    });
+    };
+    attachment.feed = new Feed(host, attachment.before);
     attachment.session.feed = attachment.feed;
-    attachment.feed.start();
+    attachment.feed.start(attachment.claims);
+    attachment.claims = new Map();
     this.#checkLiveness(attachment);
   }
 
