@@ -63,8 +63,7 @@ export async function startDatabaseServer(): Promise<void> {
 /** Kills the server with SIGKILL; its owner starts it again by itself, after a crash recovery. */
 export async function crashDatabaseServer(): Promise<void> {
   const { folder } = await ownServer();
-  const pid = Number((await readFile(join(folder, "postgres/cluster/postmaster.pid"), "utf8")).split("\n")[0]);
-  process.kill(pid, "SIGKILL");
+  await signalServer(folder, "SIGKILL");
 }
 
 /** Ends the server and removes its folder; called once, after all tests of the process. */
@@ -73,8 +72,17 @@ export async function disposeDatabaseServer(): Promise<void> {
   const { embedded, folder } = await server;
   server = undefined;
   template = undefined;
-  await embedded?.stop();
+  const stopped = embedded?.stop();
+  // Nothing of it is kept, so it need not write the checkpoint of a shutdown in order.
+  if (folder !== null) await signalServer(folder, "SIGQUIT");
+  await stopped;
   if (folder !== null) await rm(folder, { recursive: true, force: true });
+}
+
+async function signalServer(folder: string, signal: NodeJS.Signals): Promise<void> {
+  const lockFile = await readFile(join(folder, "postgres/cluster/postmaster.pid"), "utf8").catch(() => "");
+  const pid = Number(lockFile.split("\n")[0]);
+  if (pid > 0) process.kill(pid, signal);
 }
 
 async function ownServer(): Promise<Server & { readonly folder: string }> {

@@ -1,5 +1,5 @@
 /** Runs before every test process: ends what the tests of the process started. */
-import { afterAll } from "bun:test";
+import { afterAll, setDefaultTimeout } from "bun:test";
 import { disposeDatabaseServer } from "./postgres.ts";
 
-afterAll(disposeDatabaseServer);
+afterAll(disposeDatabaseServer, 60_000);
