@@ -4,7 +4,7 @@
 -- statements, and no node holds a head across a round trip. A membership begins and ends at the
 -- number of its own event, so nobody sends or receives outside of it. Needs READ COMMITTED.
 -- Locks: FOR NO KEY UPDATE on one head; shared key locks on accounts by the foreign keys. Each is
--- waited for at most 2 s (55P03).
+-- waited for at most 2 s (55P03). Plans without sequential scans: see 0012.
 --
 -- o_status: 0 stored, 1 known (the same call was stored before), 2 conflict (the id is another
 -- event's or conversation's), 4 no such conversation for this actor, 5 id more than 24 h from this
@@ -17,7 +17,7 @@ create function create_conversation(
   p_conversation uuid, p_kind smallint, p_encryption smallint, p_name text, p_creator uuid, p_others uuid[],
   p_retention int, p_dm_key bytea, p_data_key bytea, p_id uuid, p_digest bytea, p_body bytea)
 returns table (o_status int, o_conversation uuid, o_seq bigint, o_version int, o_at double precision, o_expires double precision)
-language plpgsql volatile set lock_timeout = '2s' as $$
+language plpgsql volatile set lock_timeout = '2s' set enable_seqscan = off as $$
 declare
   v_at      timestamptz := date_trunc('milliseconds', clock_timestamp());
   v_expires timestamptz := v_at + make_interval(secs => p_retention);
@@ -61,7 +61,7 @@ create function change_membership(
   p_conversation uuid, p_actor uuid, p_change smallint, p_accounts uuid[], p_can_send boolean,
   p_id uuid, p_digest bytea, p_body bytea, p_limit int)
 returns table (o_status int, o_seq bigint, o_version int, o_at double precision, o_expires double precision)
-language plpgsql volatile set lock_timeout = '2s' as $$
+language plpgsql volatile set lock_timeout = '2s' set enable_seqscan = off as $$
 declare
   v_head    conversations;
   v_known   events;

@@ -48,7 +48,7 @@ end $$;
 -- Removes the bodies of at most p_limit expired events, oldest partition first; gives how many.
 -- Rows that are locked are left for the next run.
 create function expire_bodies(p_now timestamptz, p_limit int) returns int
-language plpgsql volatile set lock_timeout = '1s' as $$
+language plpgsql volatile set lock_timeout = '1s' set enable_seqscan = off as $$
 declare
   v_left int := p_limit;
   v_done int;
@@ -83,7 +83,7 @@ end $$;
 -- id order; gives the last of them, or null when none was left. Confirmations below go too.
 -- Locks: FOR NO KEY UPDATE on the heads, in id order, as append_events does.
 create function raise_purged(p_partition regclass, p_after uuid, p_limit int) returns uuid
-language plpgsql volatile set lock_timeout = '2s' as $$
+language plpgsql volatile set lock_timeout = '2s' set enable_seqscan = off as $$
 declare
   v_ids  uuid[];
   v_tops bigint[];
