@@ -213,7 +213,9 @@ async function streamThroughACrash(conversation: ConversationId, alice: Person, 
     `by then ${atDeath} were acknowledged, and ${STREAM - atDeath} were not`,
     atDeath >= KILL_AFTER && atDeath < STREAM,
   );
-  const [kept] = await sql<{ count: number }>("select count(*)::int from events where conversation = $1 and kind = 1", [conversation]);
+  const [kept] = await sql<{ count: number }>("select count(*)::int from events where conversation = $1 and kind = 1", [
+    conversation,
+  ]);
   const stored = (kept?.count ?? 0) - before;
   stage.claim(`with the server dead, ${stored} are in the table: all the acknowledged ones`, stored >= atDeath);
   await until(() => [alice, bob].every(({ client }) => client.status.state !== "live"), {

@@ -46,7 +46,9 @@ export type PublicKey = z.infer<typeof PublicKey>;
 const ConversationPage = z.object({ conversations: z.array(Conversation), next: z.string().nullable() });
 const EventPage = z.object({
   // Only what the SDK relies on is checked: a newer server may know more kinds of event.
-  messages: z.array(z.looseObject({ type: z.string(), conversation_id: ConversationId, seq: z.int().min(1), id: z.string() })),
+  messages: z.array(
+    z.looseObject({ type: z.string(), conversation_id: ConversationId, seq: z.int().min(1), id: z.string() }),
+  ),
   next: z.number().nullable(),
   previous: z.number().nullable(),
 });

@@ -90,7 +90,10 @@ export class SottoClient implements AsyncDisposable {
   }
 
   /** Signs in. With `deviceId` the server goes on where that device was; its `store` must be the same too. */
-  static async signIn(url: string, options: Credentials & ClientOptions & { readonly deviceId?: DeviceId }): Promise<SottoClient> {
+  static async signIn(
+    url: string,
+    options: Credentials & ClientOptions & { readonly deviceId?: DeviceId },
+  ): Promise<SottoClient> {
     const { username, password, deviceId } = options;
     const body = { username, password, ...(deviceId === undefined ? {} : { device_id: deviceId }) };
     return SottoClient.resume(url, await signIn(httpOptions(url, options), body), options);
@@ -173,7 +176,8 @@ export class SottoClient implements AsyncDisposable {
 
   /**
    * Every entry of every conversation, from where the last loop ended, and then as they come. Ends
-   * with `close()`; throws `stopped` when the session has ended. One loop at a time.
+   * with `close()`; throws `stopped` when the session has ended. One loop at a time; who leaves it has
+   * handled the entry that was given last.
    */
   async *events(): AsyncGenerator<ClientEvent, void, undefined> {
     for await (const entry of this.#engine.reader.entries()) yield await this.#composer.read(entry);
@@ -232,7 +236,9 @@ function observerOf(options: ClientOptions, sends: Sends, composer: Composer): E
   return {
     onStatus: (status) => {
       if (status.state === "stopped" && status.reason.code !== "closed") {
-        sends.abandon(new SottoError("stopped", "Sign in again: the session has ended", { details: { ...status.reason } }));
+        sends.abandon(
+          new SottoError("stopped", "Sign in again: the session has ended", { details: { ...status.reason } }),
+        );
       }
       tell(() => options.onStatus?.(status));
     },

@@ -50,7 +50,10 @@ export class Composer {
     if (conversation.encryption === "server") return { content: { content: text }, idBound: false };
     const keys = this.#keys;
     if (keys === undefined || conversation.encryption !== "opaque") {
-      throw new SottoError("encryption_unsupported", `Encrypt it yourself or give the client keys: this is ${conversation.encryption}`);
+      throw new SottoError(
+        "encryption_unsupported",
+        `Encrypt it yourself or give the client keys: this is ${conversation.encryption}`,
+      );
     }
     const self = this.#api.tokens.session.userId;
     const others = conversation.participant_ids.filter((userId) => userId !== self);

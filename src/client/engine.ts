@@ -154,7 +154,9 @@ export class Engine implements AsyncDisposable {
   #status(status: ConnectionStatus): void {
     if (status.state === "stopped" && status.reason.code !== "closed") {
       const message = `Sign in again: the session has ended (${status.reason.code})`;
-      this.reader.end(new SottoError("stopped", message, { cause: status.reason.cause, details: { ...status.reason } }));
+      this.reader.end(
+        new SottoError("stopped", message, { cause: status.reason.cause, details: { ...status.reason } }),
+      );
     }
     this.#observer.onStatus(status);
   }
@@ -295,7 +297,9 @@ export class Engine implements AsyncDisposable {
   }
 
   #failed(cause: unknown): SottoError {
-    const error = new SottoError("store_failed", "Check the device's storage: nothing more is sent or received", { cause });
+    const error = new SottoError("store_failed", "Check the device's storage: nothing more is sent or received", {
+      cause,
+    });
     this.#connection.stop({ code: error.code, cause: error });
     return error;
   }

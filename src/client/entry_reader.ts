@@ -2,8 +2,8 @@
  * Entries as an async iterable, read from the store: a slow reader costs storage and no memory.
  *
  * - Every entry is given once, in the order in which the store took it. One that the loop was busy
- *   with when the process ended is given again: the store notes a place only after the
- *   reader came back for the next.
+ *   with when the process ended is given again: the store notes a place only when the reader
+ *   came back for more, or left the loop.
  * - Back-pressure: while more than `HIGH_WATER` entries wait for the reader nothing is
  *   acknowledged, so the server stops sending [ACK-4].
  */
@@ -58,8 +58,8 @@ export class EntryReader {
         });
         const page = await this.#store.entries(place, PAGE);
         for (const item of page) {
-          yield item.entry;
           place = item.place;
+          yield item.entry;
         }
         await this.#note(place, page.length);
         if (page.length > 0) continue;

@@ -69,6 +69,7 @@ export function planFrame(intake: Intake, frame: ServerFrame, step: Step): void 
   switch (frame.type) {
     case "message":
     case "membership":
+    case "notice":
     case "tombstone":
       return planEvent(intake, frame, step);
     case "receipt":

@@ -7,7 +7,7 @@
  * acknowledged to the server, and an outgoing message before it is sent. So a device that
  * crashes anywhere sees entries and sends again, and loses none.
  */
-import type { ConversationId, EventFrame, MessageId, ServerFrame, AccountId } from "../protocol/mod.ts";
+import type { AccountId, ConversationId, EventFrame, MessageId, ServerFrame } from "../protocol/mod.ts";
 
 /** What a conversation's log says to the app: its events, and why some will not come. */
 export type ClientEntry = EventFrame | Extract<ServerFrame, { type: "truncated" | "conversation_left" }>;

@@ -35,7 +35,14 @@ class TestSocket implements SocketLike {
   }
 }
 
-const WELCOME = { type: "welcome", user_id: "u", session_id: "s", device_id: "d", expires_at: "", heartbeat_ms: 30_000 };
+const WELCOME = {
+  type: "welcome",
+  user_id: "u",
+  session_id: "s",
+  device_id: "d",
+  expires_at: "",
+  heartbeat_ms: 30_000,
+};
 
 function setUp(options: { random?: () => number; tokens?: (string | Error)[] } = {}) {
   const timing = new ManualTiming({ random: options.random ?? (() => 1) });
@@ -132,7 +139,13 @@ describe("Connection", () => {
     expect(connection.status).toEqual({ state: "stopped", reason: { code: "unauthorized", closeCode: 4401 } });
   });
 
-  for (const reason of ["bad_protocol", "wrong_session", "authentication_timeout", "too_many_sockets", "session_ended"] as const) {
+  for (const reason of [
+    "bad_protocol",
+    "wrong_session",
+    "authentication_timeout",
+    "too_many_sockets",
+    "session_ended",
+  ] as const) {
     test(`stops on ${CLOSE_CODES[reason]} and says why [CLS-1]`, async () => {
       const { connection, socket, timing, goLive } = setUp();
       connection.start();

@@ -11,7 +11,15 @@ test("MemoryStore keeps the newest entries and no more than it may", async () =>
   for (let seq = 1; seq <= 1_000; seq++) {
     const id = `00000000-0000-7000-8000-${String(seq).padStart(12, "0")}` as MessageId;
     const sender = "00000000-0000-7000-8000-000000000001" as AccountId;
-    const event: EventFrame = { type: "message", conversation_id: conversation, seq, id, sender_id: sender, created_at: "", message_type: "text" };
+    const event: EventFrame = {
+      type: "message",
+      conversation_id: conversation,
+      seq,
+      id,
+      sender_id: sender,
+      created_at: "",
+      message_type: "text",
+    };
     await store.commit({ entries: [event] });
   }
   const kept = await store.entries(0, 10_000);

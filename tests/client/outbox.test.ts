@@ -13,12 +13,26 @@ let order = 0;
 
 function message(timing: ManualTiming, conversationId = A, idBound = false): OutgoingMessage {
   const id = newMessageId(timing.now());
-  return { id, conversationId, idBound, order: order++, frame: JSON.stringify({ type: "message", id, conversation_id: conversationId }) };
+  return {
+    id,
+    conversationId,
+    idBound,
+    order: order++,
+    frame: JSON.stringify({ type: "message", id, conversation_id: conversationId }),
+  };
 }
 
 function refusal(id: MessageId, code: ErrorCode, details?: Record<string, unknown>) {
   const { message, retryable } = ERRORS[code];
-  return { type: "error", id, code, message, retryable, request_id: "r", ...(details === undefined ? {} : { details }) } as const;
+  return {
+    type: "error",
+    id,
+    code,
+    message,
+    retryable,
+    request_id: "r",
+    ...(details === undefined ? {} : { details }),
+  } as const;
 }
 
 /** An outbox, and everything it made happen. */
@@ -105,7 +119,9 @@ describe("Outbox", () => {
     outbox.connected();
     const [a, b] = [add(), add()];
     outbox.refused(refusal(a, "encryption_mismatch"));
-    expect(rejected.map(({ id, error }) => [id, error.code, error.retryable])).toEqual([[a, "encryption_mismatch", false]]);
+    expect(rejected.map(({ id, error }) => [id, error.code, error.retryable])).toEqual([
+      [a, "encryption_mismatch", false],
+    ]);
     expect(outbox.settle(b)?.id).toBe(b);
     expect(outbox.size).toBe(0);
     expect(sent).toEqual([a, b]);
@@ -207,11 +223,15 @@ describe("Outbox", () => {
   test("stores every message once and in order, whatever is refused, lost or cut [MSG-2, MSG-4, MSG-5]", () => {
     const fault = fc.constantFrom("ok", "ok", "ok", "busy", "lost", "cut", "rate_limited", "too_old");
     fc.assert(
-      fc.property(fc.array(fault, { maxLength: 120 }), fc.array(fc.boolean(), { minLength: 1, maxLength: 40 }), (faults, plan) => {
-        const { stored, ids } = runAgainstModel(faults, plan);
-        expect(stored.get(A) ?? []).toEqual(ids.get(A) ?? []);
-        expect(stored.get(B) ?? []).toEqual(ids.get(B) ?? []);
-      }),
+      fc.property(
+        fc.array(fault, { maxLength: 120 }),
+        fc.array(fc.boolean(), { minLength: 1, maxLength: 40 }),
+        (faults, plan) => {
+          const { stored, ids } = runAgainstModel(faults, plan);
+          expect(stored.get(A) ?? []).toEqual(ids.get(A) ?? []);
+          expect(stored.get(B) ?? []).toEqual(ids.get(B) ?? []);
+        },
+      ),
       { numRuns: 300 },
     );
   });
@@ -276,7 +296,12 @@ function runAgainstModel(faults: readonly string[], plan: readonly boolean[]) {
     if (fault === "busy" || fault === "rate_limited") {
       firstRefused.set(conversationId, id);
       outbox.refused(refusal(id, fault));
-    } else if (fault === "too_old" && !known.has(id) && !renewed.has(mark) && wire.every((one) => one.conversation_id !== conversationId)) {
+    } else if (
+      fault === "too_old" &&
+      !known.has(id) &&
+      !renewed.has(mark) &&
+      wire.every((one) => one.conversation_id !== conversationId)
+    ) {
       renewed.add(mark);
       outbox.refused(refusal(id, "id_out_of_window"));
     } else {

@@ -1,10 +1,21 @@
 import { beforeAll, describe, expect, test } from "bun:test";
 import { CompactSign, decodeProtectedHeader, importPKCS8 } from "jose";
-import { decrypt, encryptFor, fingerprintOf, generatePemKeys, type MessageContext, type PemKeys } from "../../src/client/mod.ts";
+import {
+  decrypt,
+  encryptFor,
+  fingerprintOf,
+  generatePemKeys,
+  type MessageContext,
+  type PemKeys,
+} from "../../src/client/mod.ts";
 import type { AccountId, ConversationId, MessageId } from "../../src/protocol/mod.ts";
 
 const uuid = (n: number) => `00000000-0000-7000-8000-${String(n).padStart(12, "0")}`;
-const CONTEXT: MessageContext = { senderId: uuid(1) as AccountId, conversationId: uuid(2) as ConversationId, id: uuid(3) as MessageId };
+const CONTEXT: MessageContext = {
+  senderId: uuid(1) as AccountId,
+  conversationId: uuid(2) as ConversationId,
+  id: uuid(3) as MessageId,
+};
 
 let alice: PemKeys;
 let bob: PemKeys;
@@ -47,9 +58,15 @@ describe("PEM encryption", () => {
 
   test("refuses a message that was moved to another conversation, sender or id", async () => {
     const sealed = await seal();
-    await expect(open(sealed, { context: { conversationId: uuid(9) as ConversationId } })).rejects.toMatchObject({ fault: "wrong_conversation" });
-    await expect(open(sealed, { context: { senderId: uuid(9) as AccountId } })).rejects.toMatchObject({ fault: "wrong_sender" });
-    await expect(open(sealed, { context: { id: uuid(9) as MessageId } })).rejects.toMatchObject({ fault: "wrong_message" });
+    await expect(open(sealed, { context: { conversationId: uuid(9) as ConversationId } })).rejects.toMatchObject({
+      fault: "wrong_conversation",
+    });
+    await expect(open(sealed, { context: { senderId: uuid(9) as AccountId } })).rejects.toMatchObject({
+      fault: "wrong_sender",
+    });
+    await expect(open(sealed, { context: { id: uuid(9) as MessageId } })).rejects.toMatchObject({
+      fault: "wrong_message",
+    });
   });
 
   test("refuses a message with any part changed", async () => {
@@ -59,8 +76,13 @@ describe("PEM encryption", () => {
     for (const changed of [`${header}.${flip(payload)}.${signature}`, `${header}.${payload}.${flip(signature)}`]) {
       await expect(open(changed)).rejects.toMatchObject({ fault: "bad_signature" });
     }
-    const renamed = btoa(JSON.stringify({ ...decodeProtectedHeader(sealed), conversation_id: uuid(9) })).replace(/=+$/, "");
-    const moved = open(`${renamed}.${payload}.${signature}`, { context: { conversationId: uuid(9) as ConversationId } });
+    const renamed = btoa(JSON.stringify({ ...decodeProtectedHeader(sealed), conversation_id: uuid(9) })).replace(
+      /=+$/,
+      "",
+    );
+    const moved = open(`${renamed}.${payload}.${signature}`, {
+      context: { conversationId: uuid(9) as ConversationId },
+    });
     await expect(moved).rejects.toMatchObject({ fault: "bad_signature" });
   });
 
@@ -85,7 +107,9 @@ describe("PEM encryption", () => {
         message_id: context.id,
       })
       .sign(await importPKCS8(eve.privateKey, "PS256"));
-    await expect(open(stolen, { senderKeys: [eve.publicKey], context })).rejects.toMatchObject({ fault: "undecryptable" });
+    await expect(open(stolen, { senderKeys: [eve.publicKey], context })).rejects.toMatchObject({
+      fault: "undecryptable",
+    });
   });
 
   test("says when a message is not for this key", async () => {
@@ -93,7 +117,15 @@ describe("PEM encryption", () => {
   });
 
   test("says when it is no such message, whatever it is", async () => {
-    for (const text of ["", "hello", "a.b.c", "..", "eyJhbGciOiJub25lIn0.e30.", "%%%.%%%.%%%", `${"x".repeat(500)}.y.z`]) {
+    for (const text of [
+      "",
+      "hello",
+      "a.b.c",
+      "..",
+      "eyJhbGciOiJub25lIn0.e30.",
+      "%%%.%%%.%%%",
+      `${"x".repeat(500)}.y.z`,
+    ]) {
       await expect(open(text)).rejects.toMatchObject({ fault: "malformed" });
     }
     await expect(open("x".repeat(100_000))).rejects.toMatchObject({ fault: "too_large" });

@@ -12,7 +12,13 @@ function id(n: number): MessageId {
 }
 
 function message(seq: number, n = seq, conversationId = C): ClientEntry {
-  const base = { conversation_id: conversationId, seq, id: id(n), sender_id: ME, created_at: "2026-01-01T00:00:00.000Z" };
+  const base = {
+    conversation_id: conversationId,
+    seq,
+    id: id(n),
+    sender_id: ME,
+    created_at: "2026-01-01T00:00:00.000Z",
+  };
   return { ...base, type: "message", message_type: "text", encrypted_content: `text ${n}` };
 }
 
@@ -64,10 +70,20 @@ export function describeStore(name: string, open: () => Promise<ClientStore>): v
 
     test("keeps the last cursor of each conversation and the place that was handled", async () => {
       const store = await open();
-      await store.commit({ cursors: [[C, 4], [D, 1]] });
+      await store.commit({
+        cursors: [
+          [C, 4],
+          [D, 1],
+        ],
+      });
       await store.commit({ cursors: [[C, 5]], handled: 17 });
       const state = await store.load();
-      expect(new Map(state.cursors)).toEqual(new Map([[C, 5], [D, 1]]));
+      expect(new Map(state.cursors)).toEqual(
+        new Map([
+          [C, 5],
+          [D, 1],
+        ]),
+      );
       expect(state.handled).toBe(17);
     });
 

@@ -1,14 +1,28 @@
 import { describe, expect, test } from "bun:test";
 import fc from "fast-check";
 import { Sync } from "../../src/client/sync.ts";
-import { type AccountId, type ConversationId, type EventFrame, LIMITS, type MessageId } from "../../src/protocol/mod.ts";
+import {
+  type AccountId,
+  type ConversationId,
+  type EventFrame,
+  LIMITS,
+  type MessageId,
+} from "../../src/protocol/mod.ts";
 
 const C = "00000000-0000-7000-8000-00000000000c" as ConversationId;
 const ME = "00000000-0000-7000-8000-000000000001" as AccountId;
 
 function event(seq: number, conversationId = C): EventFrame {
   const id = `00000000-0000-7000-8000-${String(seq).padStart(12, "0")}` as MessageId;
-  return { type: "message", conversation_id: conversationId, seq, id, sender_id: ME, created_at: "", message_type: "text" };
+  return {
+    type: "message",
+    conversation_id: conversationId,
+    seq,
+    id,
+    sender_id: ME,
+    created_at: "",
+    message_type: "text",
+  };
 }
 
 const at = (seq: number) => new Sync(new Map([[C, seq]]));
