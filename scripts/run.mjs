@@ -23,7 +23,7 @@ const LOCK_WAIT_MS = 10 * 60_000;
 /** What Bun is told for each command. */
 const COMMANDS = {
   start: ["src/main.ts"],
-  test: ["test"],
+  test: ["test", "--timeout", "30000"],
   demo: ["scripts/demo.ts"],
   migrate: ["scripts/migrate.ts"],
   lint: ["node_modules/@biomejs/biome/bin/biome", "check", "--error-on-warnings"],
