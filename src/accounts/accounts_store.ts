@@ -34,7 +34,10 @@ export interface NewAccount {
 }
 
 /** Stores an account, or says which of its names another account has. */
-export async function insertAccount(tx: Sql, account: NewAccount): Promise<"stored" | "username_taken" | "email_taken"> {
+export async function insertAccount(
+  tx: Sql,
+  account: NewAccount,
+): Promise<"stored" | "username_taken" | "email_taken"> {
   const { id, username, usernameKey, email, emailKey, displayName, passwordHash } = account;
   try {
     await tx.query(

@@ -11,8 +11,28 @@ const LEAST_DIFFERENT = 4;
 const MOST_AROUND_A_WORD = 6;
 const MOST_AROUND_A_NAME = 3;
 /** Rows of keyboards and of the alphabet, along which people slide. */
-const ROWS = ["abcdefghijklmnopqrstuvwxyz", "01234567890", "qwertyuiop", "asdfghjkl", "zxcvbnm", "qazwsxedcrfvtgbyhnujm", "1qaz2wsx3edc4rfv5tgb", "qwertzuiop", "azertyuiop"];
-const LEET: Readonly<Record<string, string>> = { "0": "o", "1": "l", "3": "e", "4": "a", "5": "s", "7": "t", "@": "a", $: "s", "!": "i" };
+const ROWS = [
+  "abcdefghijklmnopqrstuvwxyz",
+  "01234567890",
+  "qwertyuiop",
+  "asdfghjkl",
+  "zxcvbnm",
+  "qazwsxedcrfvtgbyhnujm",
+  "1qaz2wsx3edc4rfv5tgb",
+  "qwertzuiop",
+  "azertyuiop",
+];
+const LEET: Readonly<Record<string, string>> = {
+  "0": "o",
+  "1": "l",
+  "3": "e",
+  "4": "a",
+  "5": "s",
+  "7": "t",
+  "@": "a",
+  $: "s",
+  "!": "i",
+};
 
 /** What is known of the person, whose own name makes no password. */
 export interface PasswordOwner {

@@ -12,7 +12,7 @@
  */
 import { type AccountId, DomainError, type SessionId } from "../protocol/mod.ts";
 import type { AccountDeps } from "./deps.ts";
-import { nextRefreshToken, readRefreshToken, type RefreshToken } from "./refresh_token.ts";
+import { nextRefreshToken, type RefreshToken, readRefreshToken } from "./refresh_token.ts";
 import { endSession, forgiveSession, lockSession, rotateSession, type StoredSession } from "./sessions_store.ts";
 import { answerWithTokens, type TokenAnswer } from "./start_session.ts";
 

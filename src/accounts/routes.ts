@@ -4,7 +4,16 @@
  */
 import { Elysia } from "elysia";
 import { type AccountId, RefreshBody, type SessionId, SignInBody, SignOutBody, SignUpBody } from "../protocol/mod.ts";
-import { type AccountDeps, createTicket, getMe, type Principal, refreshSession, signIn, signOut, signUp } from "./mod.ts";
+import {
+  type AccountDeps,
+  createTicket,
+  getMe,
+  type Principal,
+  refreshSession,
+  signIn,
+  signOut,
+  signUp,
+} from "./mod.ts";
 
 /** What app.ts passes in. */
 export interface AccountRoutesContext {

@@ -1,6 +1,6 @@
+import type { z } from "zod";
 import { insertFirstKey, parsePublicKey } from "../keys/mod.ts";
 import { AccountId, DomainError, type SignUpBody, uuidv7 } from "../protocol/mod.ts";
-import type { z } from "zod";
 import { insertAccount } from "./accounts_store.ts";
 import type { AccountDeps } from "./deps.ts";
 import { getMe, type UserAnswer } from "./get_me.ts";

@@ -26,6 +26,9 @@ const FORM_TYPE = /^application\/x-www-form-urlencoded\s*(;\s*charset\s*=\s*"?ut
 export async function readBody(request: Request, rule: BodyRule = {}): Promise<unknown> {
   const maxBytes = rule.maxBytes ?? STANDARD_BODY_BYTES;
   if (Number(request.headers.get("content-length") ?? 0) > maxBytes) throw tooLarge(maxBytes);
+  // RFC 9110 section 15.5.16: a coding that we do not undo. None is undone: a small body could become a large one.
+  const coding = request.headers.get("content-encoding") ?? "identity";
+  if (coding.toLowerCase() !== "identity") throw new DomainError("unsupported_media_type");
   const text = decode(await readBytes(request, maxBytes));
   if (text === "") return {};
   const type = request.headers.get("content-type") ?? "";

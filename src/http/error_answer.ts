@@ -8,7 +8,7 @@ import { NotFoundError, ParseError, ValidationError } from "elysia";
 import { z } from "zod";
 import { DatabaseFault } from "../platform/postgres.ts";
 import { OverloadedError } from "../platform/semaphore.ts";
-import { DomainError, type ErrorCode, ERRORS, fieldsOf, tooLong } from "../protocol/mod.ts";
+import { DomainError, ERRORS, type ErrorCode, fieldsOf, tooLong } from "../protocol/mod.ts";
 
 /** An error as it leaves the server. */
 export interface ErrorAnswer {
@@ -28,14 +28,21 @@ export interface ErrorAnswer {
 export function errorAnswer(error: DomainError, requestId: string): ErrorAnswer {
   const { status, message } = ERRORS[error.code];
   const details = error.details === undefined ? {} : { details: error.details };
-  return { status, headers: headersFor(error, status), body: { error: { code: error.code, message, requestId, ...details } } };
+  return {
+    status,
+    headers: headersFor(error, status),
+    body: { error: { code: error.code, message, requestId, ...details } },
+  };
 }
 
 /**
  * What was thrown, as a refusal. `expected: false` means that the log must show it with its cause.
  * `allowedMethods` are those that the address knows, when no route was found.
  */
-export function refusalOf(thrown: unknown, allowedMethods: readonly string[]): { refusal: DomainError; expected: boolean } {
+export function refusalOf(
+  thrown: unknown,
+  allowedMethods: readonly string[],
+): { refusal: DomainError; expected: boolean } {
   if (thrown instanceof DomainError) return { refusal: thrown, expected: true };
   if (thrown instanceof ParseError) {
     return thrown.cause === undefined
@@ -48,7 +55,8 @@ export function refusalOf(thrown: unknown, allowedMethods: readonly string[]): {
   }
   if (thrown instanceof ValidationError) return { refusal: invalid(thrown), expected: true };
   if (thrown instanceof OverloadedError) return { refusal: new DomainError("overloaded"), expected: true };
-  if (thrown instanceof DatabaseFault) return { refusal: new DomainError("unavailable", { cause: thrown }), expected: false };
+  if (thrown instanceof DatabaseFault)
+    return { refusal: new DomainError("unavailable", { cause: thrown }), expected: false };
   return { refusal: new DomainError("internal", { cause: thrown }), expected: false };
 }
 

@@ -7,6 +7,12 @@ export function infoRoutes(context: { readonly version: string }) {
     name: "Sotto",
     description: "End-to-end encrypted messaging",
     version: context.version,
-    links: { signup: "/api/auth/signup", signin: "/api/auth/signin", socket: "/ws", health: "/health", ready: "/ready" },
+    links: {
+      signup: "/api/auth/signup",
+      signin: "/api/auth/signin",
+      socket: "/ws",
+      health: "/health",
+      ready: "/ready",
+    },
   }));
 }

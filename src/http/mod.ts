@@ -11,9 +11,9 @@
 export { createAccessTokens } from "./access_tokens.ts";
 export { type Authenticate, type AuthenticateDeps, createAuthenticate } from "./authentication.ts";
 export { type BodyRule, STANDARD_BODY_BYTES } from "./body.ts";
-export { healthRoutes, type HealthContext, type PartStatus } from "./health.ts";
+export { type HealthContext, healthRoutes, type PartStatus } from "./health.ts";
 export { infoRoutes } from "./info_routes.ts";
-export { metricsRoutes, type MetricsContext } from "./metrics_routes.ts";
+export { type MetricsContext, metricsRoutes } from "./metrics_routes.ts";
 export { addressOf, factsOf, type RequestFacts } from "./request_facts.ts";
 export { createRequestLimiter, type RequestLimiter, type RequestLimiterOptions } from "./request_limiter.ts";
 export { createServer, type ServerLog, type ServerOptions } from "./server.ts";

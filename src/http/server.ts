@@ -5,7 +5,7 @@
  */
 import { cors } from "@elysiajs/cors";
 import { type AnyElysia, Elysia } from "elysia";
-import { DomainError } from "../protocol/mod.ts";
+import { DomainError, uuidv7 } from "../protocol/mod.ts";
 import { type BodyRule, readBody } from "./body.ts";
 import { errorAnswer, refusalOf } from "./error_answer.ts";
 import { factsOf, noteRequest } from "./request_facts.ts";
@@ -43,23 +43,28 @@ const UNLIMITED_PATHS: ReadonlySet<string> = new Set(["/health", "/ready", "/met
 export function createServer(options: ServerOptions): AnyElysia {
   const headers = standardHeaders(options.https);
   const methodsOf = createMethodLookup(() => app.routes);
+  const otherMethods = (request: Request) => {
+    const methods = methodsOf(pathOf(request));
+    return methods.includes(request.method) ? [] : methods;
+  };
   const app: AnyElysia = new Elysia({
     systemRouter: false, // every request passes the hooks below, also one that no route matches
     handler: { standardHostname: false }, // a host name of one letter is a host name
-    serve: { maxRequestBodySize: RUNTIME_BODY_BYTES },
+    // Nothing should pass by the error hook below; if it does, the runtime must not show its page of source code.
+    serve: { maxRequestBodySize: RUNTIME_BODY_BYTES, development: false, error: () => lastAnswer() },
   })
     .onRequest(({ request, set, server }) => {
       const facts = noteRequest(request, server?.requestIP(request)?.address);
       Object.assign(set.headers, headers, { "x-request-id": facts.id });
-      refuseTwoHosts(request);
+      refuseBadHost(request);
       const anonymous = !request.headers.has("authorization") && request.method !== "OPTIONS";
-      if (anonymous && !UNLIMITED_PATHS.has(new URL(request.url).pathname)) options.limiter.take(`address ${facts.address}`);
+      if (anonymous && !UNLIMITED_PATHS.has(pathOf(request))) options.limiter.take(`address ${facts.address}`);
     })
     .use(exactCors(options.corsOrigins))
     .onParse(({ request, route }) => readBody(request, options.bodyRules?.[route]))
     .onError(({ error, request, set }) => {
       const { id } = factsOf(request);
-      const { refusal, expected } = refusalOf(error, methodsOf(new URL(request.url).pathname));
+      const { refusal, expected } = refusalOf(error, otherMethods(request));
       if (!expected) options.log.error({ requestId: id, code: refusal.code, err: refusal.cause }, "A request failed");
       const answer = errorAnswer(refusal, id);
       Object.assign(set.headers, answer.headers);
@@ -77,11 +82,27 @@ export function createServer(options: ServerOptions): AnyElysia {
   return app;
 }
 
-/** Two Host headers reach us as one, joined by a comma; which one was meant is anybody's guess (RFC 9112 section 3.2). */
-function refuseTwoHosts(request: Request): void {
-  if ((request.headers.get("host") ?? "").includes(",")) {
-    throw new DomainError("bad_request", { details: { fields: { host: "must be given once" } } });
-  }
+/** A name or an address, perhaps with a port (RFC 9112 section 3.2); `_` is in names of containers. */
+const HOST = /^([A-Za-z0-9._-]{1,253}|\[[0-9A-Fa-f:.]{2,45}\])(:\d{1,5})?$/;
+
+/** Two Host headers reach us as one, joined by a comma; which one was meant is anybody's guess, so they are refused too. */
+function refuseBadHost(request: Request): void {
+  const host = request.headers.get("host");
+  if (host === null || HOST.test(host)) return;
+  throw new DomainError("bad_request", {
+    details: { fields: { host: "must be given once, as a name or an address" } },
+  });
+}
+
+/** The path of a request. `URL` would throw where the Host header, which is part of the address, is no host. */
+function pathOf(request: Request): string {
+  const start = request.url.indexOf("/", request.url.indexOf("://") + 3);
+  return start < 0 ? "/" : (request.url.slice(start).split(/[?#]/, 1)[0] ?? "/");
+}
+
+function lastAnswer(): Response {
+  const { status, body } = errorAnswer(new DomainError("internal"), uuidv7());
+  return Response.json(body, { status, headers: standardHeaders(false) });
 }
 
 function exactCors(origins: readonly string[]) {

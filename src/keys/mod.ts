@@ -9,4 +9,4 @@
 export type { KeysDeps } from "./deps.ts";
 export { getPublicKey, type PublicKeyAnswer } from "./get_public_key.ts";
 export { type ParsedPublicKey, parsePublicKey } from "./public_key.ts";
-export { insertFirstKey, setPublicKey, type SetPublicKeyInput, type SetPublicKeyResult } from "./set_public_key.ts";
+export { insertFirstKey, type SetPublicKeyInput, type SetPublicKeyResult, setPublicKey } from "./set_public_key.ts";

@@ -46,7 +46,10 @@ export function parsePublicKey(pem: string): ParsedPublicKey {
 
 /** Writes a SubjectPublicKeyInfo as PEM, 64 characters a line, with a last line end. */
 export function toPem(der: Uint8Array): string {
-  const lines = Buffer.from(der).toString("base64").match(/.{1,64}/g) ?? [];
+  const lines =
+    Buffer.from(der)
+      .toString("base64")
+      .match(/.{1,64}/g) ?? [];
   return `-----BEGIN PUBLIC KEY-----\n${lines.join("\n")}\n-----END PUBLIC KEY-----\n`;
 }
 
@@ -73,7 +76,8 @@ function isOneSequence(der: Uint8Array): boolean {
 
 function judge(key: KeyObject): KeyAlgorithm {
   const kind = key.asymmetricKeyType;
-  if (kind !== "rsa" && kind !== "ec" && kind !== "x25519" && kind !== "ed25519") throw bad("must be of a kind that is known");
+  if (kind !== "rsa" && kind !== "ec" && kind !== "x25519" && kind !== "ed25519")
+    throw bad("must be of a kind that is known");
   const jwk = key.export({ format: "jwk" });
   if (kind === "rsa") return judgeRsa(jwk.n ?? "", jwk.e ?? "");
   const algorithm = CURVES[jwk.crv ?? ""];
@@ -89,7 +93,8 @@ function judgeRsa(modulus: string, exponent: string): KeyAlgorithm {
     throw bad(`must have ${RSA_BITS.least} to ${RSA_BITS.most} bits: current value is ${bits}`);
   }
   // NIST SP 800-56B section 6.2: with a smaller or an even exponent the key protects nothing.
-  if (e < 65_537n || e % 2n === 0n || n % 2n === 0n) throw bad("must have an odd modulus and an odd exponent of at least 65537");
+  if (e < 65_537n || e % 2n === 0n || n % 2n === 0n)
+    throw bad("must have an odd modulus and an odd exponent of at least 65537");
   return "RSA";
 }
 

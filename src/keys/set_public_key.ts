@@ -1,8 +1,8 @@
 import type { Sql } from "../platform/postgres.ts";
 import { type AccountId, DomainError } from "../protocol/mod.ts";
 import type { KeysDeps } from "./deps.ts";
-import { findCurrentKey, insertKey, lockKeys, wasKeyUsed } from "./keys_store.ts";
 import { type PublicKeyAnswer, toAnswer } from "./get_public_key.ts";
+import { findCurrentKey, insertKey, lockKeys, wasKeyUsed } from "./keys_store.ts";
 import { type ParsedPublicKey, parsePublicKey } from "./public_key.ts";
 
 /** What {@link setPublicKey} is asked. */

@@ -47,7 +47,9 @@ describe("signing up", () => {
     const devices = async () => (await edge.db.query<{ n: number }>("select count(*) as n from devices"))[0]?.n ?? 0;
     const before = await devices();
     const body = { username: "one-of-twenty", password: "wind mill 1843" };
-    const answers = await Promise.all(Array.from({ length: 20 }, () => edge.request("POST", "/api/auth/signup", { body })));
+    const answers = await Promise.all(
+      Array.from({ length: 20 }, () => edge.request("POST", "/api/auth/signup", { body })),
+    );
     expect(answers.map((answer) => answer.status).sort()).toEqual([201, ...Array.from({ length: 19 }, () => 409)]);
     expect(await devices()).toBe(before + 1);
   });
@@ -67,11 +69,14 @@ describe("signing up", () => {
     expect(answer.text).not.toContain(password);
   });
 
-  test.each(["", "7 chars", "😀😀😀😀", "x".repeat(129)])("refuses the password %p for its length", async (password) => {
-    const answer = await edge.request("POST", "/api/auth/signup", { body: { username: "weak-owner", password } });
-    expect([answer.status, answer.json.error.code]).toEqual([400, "bad_request"]);
-    expect(Object.keys(answer.json.error.details?.["fields"] ?? {})).toEqual(["password"]);
-  });
+  test.each(["", "7 chars", "😀😀😀😀", "x".repeat(129)])(
+    "refuses the password %p for its length",
+    async (password) => {
+      const answer = await edge.request("POST", "/api/auth/signup", { body: { username: "weak-owner", password } });
+      expect([answer.status, answer.json.error.code]).toEqual([400, "bad_request"]);
+      expect(Object.keys(answer.json.error.details?.["fields"] ?? {})).toEqual(["password"]);
+    },
+  );
 
   test("keeps a public key, and keeps nothing where the key is bad", async () => {
     const pem = generateKeyPairSync("ed25519").publicKey.export({ type: "spki", format: "pem" }).toString();
@@ -113,10 +118,14 @@ describe("signing in", () => {
     const { username } = await signUpSomebody(edge);
     const timed = async (name: string) => {
       const times: number[] = [];
-      let answer = await edge.request("POST", "/api/auth/signin", { body: { username: name, password: "wrong pass phrase" } });
+      let answer = await edge.request("POST", "/api/auth/signin", {
+        body: { username: name, password: "wrong pass phrase" },
+      });
       for (let i = 0; i < 9; i++) {
         const start = performance.now();
-        answer = await edge.request("POST", "/api/auth/signin", { body: { username: name, password: "wrong pass phrase" } });
+        answer = await edge.request("POST", "/api/auth/signin", {
+          body: { username: name, password: "wrong pass phrase" },
+        });
         times.push(performance.now() - start);
       }
       return { answer, ms: times.sort((a, b) => a - b)[4] ?? 0 };
@@ -206,7 +215,8 @@ describe("signing out", () => {
     const first = await signUpSomebody(edge);
     const { username, password } = first;
     const second = (await edge.request("POST", "/api/auth/signin", { body: { username, password } })).json;
-    const out = (token: string, refresh_token: string) => edge.request("POST", "/api/auth/signout", { token, body: { refresh_token } });
+    const out = (token: string, refresh_token: string) =>
+      edge.request("POST", "/api/auth/signout", { token, body: { refresh_token } });
     const answers = await Promise.all([
       out(first.access_token, second.refresh_token),
       out(second.access_token, first.refresh_token),

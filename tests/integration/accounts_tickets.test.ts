@@ -11,7 +11,8 @@ beforeAll(async () => {
 });
 afterAll(() => edge[Symbol.asyncDispose]());
 
-const ticketFor = async (token: string) => (await edge.request("POST", "/api/auth/ws-ticket", { token, body: {} })).json;
+const ticketFor = async (token: string) =>
+  (await edge.request("POST", "/api/auth/ws-ticket", { token, body: {} })).json;
 const refused = { code: "unauthorized" };
 
 test("redeemTicket() gives whom the ticket was for, and for how long [AUTH-3]", async () => {
@@ -50,12 +51,21 @@ test("a ticket ends after 30 s [AUTH-3], and is swept with the session's next on
 test("only hashes of tickets are stored", async () => {
   const somebody = await signUpSomebody(edge);
   const { ticket } = await ticketFor(somebody.access_token);
-  const rows = await edge.db.query<{ hash: Buffer }>("select hash from socket_tickets where session = $1", [somebody.session_id]);
+  const rows = await edge.db.query<{ hash: Buffer }>("select hash from socket_tickets where session = $1", [
+    somebody.session_id,
+  ]);
   expect(rows.map((row) => row.hash.toString("base64url"))).not.toContain(ticket);
 });
 
 test("texts that are no tickets are refused", async () => {
-  for (const text of ["", "x", randomBytes(32).toString("base64url"), "é".repeat(43), "A".repeat(10_000), "' or 1=1 --"]) {
+  for (const text of [
+    "",
+    "x",
+    randomBytes(32).toString("base64url"),
+    "é".repeat(43),
+    "A".repeat(10_000),
+    "' or 1=1 --",
+  ]) {
     await expect(redeemTicket(edge.accounts, text)).rejects.toMatchObject(refused);
   }
 });

@@ -25,7 +25,8 @@ function refusal(pem: string): string {
 }
 
 /** Wraps DER in a PEM block. */
-const pem = (label: string, der: Uint8Array) => `-----BEGIN ${label}-----\n${Buffer.from(der).toString("base64")}\n-----END ${label}-----\n`;
+const pem = (label: string, der: Uint8Array) =>
+  `-----BEGIN ${label}-----\n${Buffer.from(der).toString("base64")}\n-----END ${label}-----\n`;
 
 /** An RSA key of any numbers, as PKCS #1 (RFC 8017 appendix A.1.1). */
 function rsaPem(modulus: Uint8Array, exponent: number[]): string {
@@ -33,7 +34,8 @@ function rsaPem(modulus: Uint8Array, exponent: number[]): string {
     const length = value.length < 128 ? [value.length] : [0x82, value.length >> 8, value.length & 255];
     return Buffer.concat([Buffer.from([tag, ...length]), value]);
   };
-  const integer = (value: Uint8Array) => tlv(0x02, (value[0] ?? 0) > 127 ? Buffer.concat([Buffer.from([0]), value]) : value);
+  const integer = (value: Uint8Array) =>
+    tlv(0x02, (value[0] ?? 0) > 127 ? Buffer.concat([Buffer.from([0]), value]) : value);
   return pem("RSA PUBLIC KEY", tlv(0x30, Buffer.concat([integer(modulus), integer(Buffer.from(exponent))])));
 }
 
@@ -99,7 +101,16 @@ describe("parsePublicKey()", () => {
       "a curve that is not offered (secp256k1)",
       "-----BEGIN PUBLIC KEY-----\nMFYwEAYHKoZIzj0CAQYFK4EEAAoDQgAEeb5mfvncu6xVoGKVzocLBwKb/NstzijZWfKBWxb4F5hIOtp3JqPEZV2k+/wOEQio/Re0SKaFVBmcR9CP+xDUuA==\n-----END PUBLIC KEY-----",
     ],
-    ["a point that is not on its curve", pem("PUBLIC KEY", Buffer.concat([Buffer.from("3059301306072a8648ce3d020106082a8648ce3d03010703420004", "hex"), Buffer.alloc(64, 7)]))],
+    [
+      "a point that is not on its curve",
+      pem(
+        "PUBLIC KEY",
+        Buffer.concat([
+          Buffer.from("3059301306072a8648ce3d020106082a8648ce3d03010703420004", "hex"),
+          Buffer.alloc(64, 7),
+        ]),
+      ),
+    ],
   ])("refuses %s", (_, text) => {
     expect(refusal(text)).toBe("bad_public_key");
   });
@@ -118,7 +129,11 @@ describe("setPublicKey()", () => {
   const keys = () => ({ db: edge.db, clock: edge.clock });
   const account = async () => AccountId.parse((await signUpSomebody(edge)).user.id);
   const versions = async (id: AccountId) =>
-    (await edge.db.query<{ version: number }>("select version from public_keys where account = $1 order by version", [id])).map((row) => row.version);
+    (
+      await edge.db.query<{ version: number }>("select version from public_keys where account = $1 order by version", [
+        id,
+      ])
+    ).map((row) => row.version);
 
   test("keeps the history; the current key again changes nothing, an earlier one is refused", async () => {
     const accountId = await account();

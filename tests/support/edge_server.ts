@@ -6,7 +6,9 @@ import type { AnyElysia } from "elysia";
 import { type AccountDeps, openAccounts, verifyAccessToken } from "../../src/accounts/mod.ts";
 import { accountRoutes } from "../../src/accounts/routes.ts";
 import {
+  type Authenticate,
   addressOf,
+  type BodyRule,
   createAccessTokens,
   createAuthenticate,
   createRequestLimiter,
@@ -14,8 +16,6 @@ import {
   healthRoutes,
   infoRoutes,
   metricsRoutes,
-  type Authenticate,
-  type BodyRule,
 } from "../../src/http/mod.ts";
 import { keyRoutes } from "../../src/keys/routes.ts";
 import type { Clock } from "../../src/platform/clock.ts";
@@ -82,7 +82,13 @@ export interface Send {
 /** The fields that answers of the tested routes have; which of them are there is for the test to say. */
 export interface AnswerJson {
   readonly error: { code: string; message: string; requestId: string; details?: Record<string, unknown> };
-  readonly user: { id: string; username: string; email: string | null; display_name: string | null; public_key: string | null };
+  readonly user: {
+    id: string;
+    username: string;
+    email: string | null;
+    display_name: string | null;
+    public_key: string | null;
+  };
   readonly id: string;
   readonly name: string;
   readonly username: string;
@@ -100,7 +106,13 @@ export interface AnswerJson {
   readonly timestamp: string;
   readonly expires_at: string;
   readonly next: string | null;
-  readonly messages: readonly { id: string; sender_id: string; encrypted_data: string; timestamp: string; delivered: boolean }[];
+  readonly messages: readonly {
+    id: string;
+    sender_id: string;
+    encrypted_data: string;
+    timestamp: string;
+    delivered: boolean;
+  }[];
 }
 
 /** What {@link Edge.request} gives. */
@@ -117,7 +129,12 @@ export async function startEdge(options: EdgeOptions = {}): Promise<Edge> {
   const database = await createTestDatabase();
   const { db } = database;
   let offset = 0;
-  const clock: MovableClock = { now: () => Date.now() + offset, advance: (ms) => void (offset += ms) };
+  const clock: MovableClock = {
+    now: () => Date.now() + offset,
+    advance: (ms) => {
+      offset += ms;
+    },
+  };
   const lines: string[] = [];
   const log = createLog({ level: "trace", pretty: false, write: (line) => void lines.push(line) });
   const accounts = await openAccounts({
@@ -131,8 +148,16 @@ export async function startEdge(options: EdgeOptions = {}): Promise<Edge> {
     signInsPerMinute: options.signInsPerMinute ?? 10_000,
     signUpsPerMinute: options.signUpsPerMinute ?? 10_000,
   });
-  const limiter = createRequestLimiter({ perMinute: options.perMinute ?? 100_000, burst: options.burst ?? 10_000, clock });
-  const authenticate = createAuthenticate({ verify: (token) => verifyAccessToken(accounts, token), addressOf, limiter });
+  const limiter = createRequestLimiter({
+    perMinute: options.perMinute ?? 100_000,
+    burst: options.burst ?? 10_000,
+    clock,
+  });
+  const authenticate = createAuthenticate({
+    verify: (token) => verifyAccessToken(accounts, token),
+    addressOf,
+    limiter,
+  });
   const ended: SessionId[] = [];
   const app = createServer({
     log,

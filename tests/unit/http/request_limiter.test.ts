@@ -6,7 +6,9 @@ function limiterAt(start: number, perMinute: number, burst: number) {
   let now = start;
   const limiter = createRequestLimiter({ perMinute, burst, clock: { now: () => now } });
   return {
-    move: (ms: number) => void (now += ms),
+    move: (ms: number) => {
+      now += ms;
+    },
     passes(key = "k"): boolean {
       try {
         limiter.take(key);
