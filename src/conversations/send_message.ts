@@ -97,6 +97,9 @@ function conclude(
   input: SendMessageInput,
   outcome: AppendOutcome,
 ): SentMessage | Promise<SentMessage> {
+  if (outcome.status === "conflict_id" || outcome.status === "id_out_of_window") {
+    return refuseToMember(deps, head, input.senderId, REFUSALS[outcome.status]);
+  }
   if (outcome.status !== "stored" && outcome.status !== "known") throw new DomainError(REFUSALS[outcome.status]);
   const entry: LogEntry = {
     kind: "message",
@@ -116,6 +119,12 @@ function conclude(
     deps.onFault("recipients", error);
     return sent(null);
   });
+}
+
+/** The log judges an id before it judges the sender; who is no member learns nothing of the conversation [MSG-8]. */
+async function refuseToMember(deps: ConversationsDeps, head: Head, senderId: AccountId, code: ErrorCode): Promise<never> {
+  const current = await deps.heads.atLeast(head.id, head.membersVersion + 1); // looks again, whatever is known
+  throw new DomainError(current?.members.get(senderId)?.canSend === true ? code : "conversation_not_found");
 }
 
 /** The members who may see `seq`. */

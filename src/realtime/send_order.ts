@@ -1,7 +1,8 @@
 /**
  * Keeps the order of one socket's messages across refusals [MSG-5]. A message that was refused as
  * retryable will come again; until it does, what was sent after it in the same conversation is
- * refused too, else a retry would be stored behind its successors.
+ * refused too, else a retry would be stored behind its successors. Those are refused as retryable
+ * themselves, so they come again one after another, each in its old place.
  *
  * Messages are numbered as they arrive, because a refusal can come at the door (rate, full mailbox)
  * or much later (from the log), while earlier and later ones are still on their way.
@@ -15,33 +16,48 @@ export interface SendPlace {
   readonly number: number;
 }
 
-/** Conversations of one socket in which a refused message is waited for. */
+/** Refused messages of one socket that are waited for. */
 const MOST = 1_000;
 
 /** See the head of this file. */
 export class SendOrder {
   #last = 0;
-  readonly #refused = new Map<ConversationId, SendPlace>();
+  #waiting = 0;
+  /** By conversation, in the order in which they were first sent; never empty. */
+  readonly #refused = new Map<ConversationId, SendPlace[]>();
 
-  /** Numbers a message that has arrived. */
+  /** Numbers a message that has arrived; one that was refused has its old place. */
   arrive(conversationId: ConversationId, id: MessageId): SendPlace {
-    return { conversationId, id, number: ++this.#last };
+    const refused = this.#refused.get(conversationId)?.find((place) => place.id === id);
+    return refused ?? { conversationId, id, number: ++this.#last };
   }
 
   /** Whether a message may go on; else the id that must come first. */
   admit(place: SendPlace): MessageId | null {
-    const first = this.#refused.get(place.conversationId);
+    const first = this.#refused.get(place.conversationId)?.[0];
     if (first === undefined || place.number < first.number) return null;
     if (place.id !== first.id) return first.id;
-    this.#refused.delete(place.conversationId);
+    this.settle(place.conversationId, place.id);
     return null;
   }
 
   /** Notes a retryable refusal; false where the socket waits for too many to be kept. */
   refuse(place: SendPlace): boolean {
-    const first = this.#refused.get(place.conversationId);
-    if (first !== undefined && first.number < place.number) return true;
-    this.#refused.set(place.conversationId, place);
-    return this.#refused.size <= MOST;
+    const refused = this.#refused.get(place.conversationId) ?? [];
+    if (refused.some((other) => other.id === place.id)) return true;
+    const behind = refused.findIndex((other) => other.number > place.number);
+    refused.splice(behind < 0 ? refused.length : behind, 0, place);
+    this.#refused.set(place.conversationId, refused);
+    return ++this.#waiting <= MOST;
+  }
+
+  /** No longer waits for an id: it came again, or another attempt of it was stored. */
+  settle(conversationId: ConversationId, id: MessageId): void {
+    const refused = this.#refused.get(conversationId);
+    const at = refused?.findIndex((place) => place.id === id) ?? -1;
+    if (refused === undefined || at < 0) return;
+    refused.splice(at, 1);
+    this.#waiting--;
+    if (refused.length === 0) this.#refused.delete(conversationId);
   }
 }

@@ -256,7 +256,7 @@ export class UserActor implements Behaviour<UserMessage> {
   send(attachment: Attachment, frame: MessageFrame, place: SendPlace, work: () => Promise<SentMessage>): void {
     const { session } = attachment;
     const first = session.order.admit(place);
-    if (first !== null) return session.refuse(frame, new DomainError("out_of_order", { details: { first } }));
+    if (first !== null) return session.refuseMessage(place, frame, new DomainError("out_of_order", { details: { first } }));
     if (attachment.draining) return session.refuseMessage(place, frame, new DomainError("unavailable"));
     if (attachment.inFlight >= LIMITS.sendsInFlight) {
       return session.refuseMessage(place, frame, new DomainError("too_many_in_flight"));
@@ -273,6 +273,7 @@ export class UserActor implements Behaviour<UserMessage> {
   #sent(attachment: Attachment, frame: MessageFrame, sent: SentMessage): void {
     attachment.inFlight--;
     const { entry } = sent;
+    attachment.session.order.settle(entry.conversationId, entry.id);
     const inOrder = attachment.feed?.receipt(entry.conversationId, entry.seq, entry.createdAt) ?? false;
     attachment.session.sendFrame({
       type: "receipt",
