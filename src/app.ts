@@ -4,7 +4,15 @@
  */
 import type { AnyElysia } from "elysia";
 import packageJson from "../package.json" with { type: "json" };
-import { accountExists, liveSessions, openAccounts, type Principal, purgeSessions, redeemTicket, verifyAccessToken } from "./accounts/mod.ts";
+import {
+  accountExists,
+  liveSessions,
+  openAccounts,
+  type Principal,
+  purgeSessions,
+  redeemTicket,
+  verifyAccessToken,
+} from "./accounts/mod.ts";
 import { accountRoutes } from "./accounts/routes.ts";
 import { relayBodyRules, relayRoutes } from "./compat/relay/mod.ts";
 import type { Config } from "./config.ts";
@@ -27,7 +35,15 @@ import { createMetrics, type Metrics } from "./platform/metrics.ts";
 import { createPasswordHasher } from "./platform/password_hash.ts";
 import { openDatabase, pingDatabase } from "./platform/postgres.ts";
 import { type AccountId, type SessionId, uuidv7 } from "./protocol/mod.ts";
-import { type Bus, type Hub, type HubOptions, MemoryBus, openHub, socketHandlers, socketRoutes } from "./realtime/mod.ts";
+import {
+  type Bus,
+  type Hub,
+  type HubOptions,
+  MemoryBus,
+  openHub,
+  socketHandlers,
+  socketRoutes,
+} from "./realtime/mod.ts";
 
 /** What {@link createApp} is told beside the configuration. */
 export interface AppOptions {
@@ -70,7 +86,9 @@ export async function createApp(config: Config, options: AppOptions): Promise<Ap
   const maintenance =
     config.maintenanceDatabaseUrl === null
       ? db
-      : started.use(openDatabase(config.maintenanceDatabaseUrl, { poolSize: 2, onFault: (error) => onFault("database", error) }));
+      : started.use(
+          openDatabase(config.maintenanceDatabaseUrl, { poolSize: 2, onFault: (error) => onFault("database", error) }),
+        );
   const passwords = createPasswordHasher({
     algorithm: config.passwordHash,
     concurrency: navigator.hardwareConcurrency,
@@ -162,11 +180,7 @@ export async function createApp(config: Config, options: AppOptions): Promise<Ap
         endSessions,
         deliver,
         announceKey: ({ user_id, fingerprint, created_at }) =>
-          announceKey(
-            conversations,
-            { accountId: user_id, fingerprint, changedAt: Date.parse(created_at) },
-            deliver,
-          ),
+          announceKey(conversations, { accountId: user_id, fingerprint, changedAt: Date.parse(created_at) }, deliver),
       }),
       socketRoutes({
         hub: () => hub,
@@ -231,7 +245,11 @@ function logObserver(metrics: Metrics, onFault: (part: string, error: unknown) =
   };
 }
 
-function hubObserver(log: Log, metrics: Metrics, onFault: (part: string, error: unknown) => void): HubOptions["observer"] {
+function hubObserver(
+  log: Log,
+  metrics: Metrics,
+  onFault: (part: string, error: unknown) => void,
+): HubOptions["observer"] {
   const opened = metrics.counter("sotto_sockets_opened_total", "Sockets opened");
   const closed = metrics.counter("sotto_sockets_closed_total", "Sockets closed", ["reason"]);
   const failures = metrics.counter("sotto_actor_failures_total", "Messages that made an actor fail");

@@ -4,7 +4,14 @@
  * that are away.
  */
 import { createHash } from "node:crypto";
-import { type AccountId, type ConversationId, type LogEntry, type MessageId, type Notice, uuidv7 } from "../protocol/mod.ts";
+import {
+  type AccountId,
+  type ConversationId,
+  type LogEntry,
+  type MessageId,
+  type Notice,
+  uuidv7,
+} from "../protocol/mod.ts";
 import { noticeBody } from "./body.ts";
 import { listOpenConversations } from "./conversations_store.ts";
 import type { ConversationsDeps, Delivery } from "./deps.ts";
@@ -40,7 +47,11 @@ export async function announceKey(
   }
 }
 
-async function announceIn(deps: ConversationsDeps, change: KeyChange, conversationId: ConversationId): Promise<Delivery | null> {
+async function announceIn(
+  deps: ConversationsDeps,
+  change: KeyChange,
+  conversationId: ConversationId,
+): Promise<Delivery | null> {
   const notice: Notice = { notice: "key_changed", user_id: change.accountId, fingerprint: change.fingerprint };
   const body = noticeBody(deps.digestKey, notice);
   const random = createHash("sha256").update(`${change.fingerprint} ${conversationId}`).digest();
@@ -58,7 +69,8 @@ async function announceIn(deps: ConversationsDeps, change: KeyChange, conversati
   });
   if (outcome.status !== "stored") {
     // Known: told before. Otherwise the account has left meanwhile, or the next call will tell.
-    if (outcome.status !== "known" && outcome.status !== "not_member") deps.onFault("key notice", new Error(outcome.status));
+    if (outcome.status !== "known" && outcome.status !== "not_member")
+      deps.onFault("key notice", new Error(outcome.status));
     return null;
   }
   const entry: LogEntry = {

@@ -60,7 +60,9 @@ export function membershipBody(digestKey: Uint8Array, change: MembershipChange):
 
 /** The body of a notice; never sealed, like a membership change. */
 export function noticeBody(digestKey: Uint8Array, notice: Notice): Body {
-  const plain = Buffer.from(JSON.stringify({ notice: notice.notice, user_id: notice.user_id, fingerprint: notice.fingerprint }));
+  const plain = Buffer.from(
+    JSON.stringify({ notice: notice.notice, user_id: notice.user_id, fingerprint: notice.fingerprint }),
+  );
   return { bytes: plain, digest: digestOf(digestKey, "notice", plain, null) };
 }
 
@@ -71,12 +73,14 @@ export function openMessageBody(
   id: MessageId,
   bytes: Uint8Array,
 ): MessageContent {
-  const plain =
-    conversation.dataKey === null ? bytes : sealer.open(conversation.dataKey, conversation.id, id, bytes);
+  const plain = conversation.dataKey === null ? bytes : sealer.open(conversation.dataKey, conversation.id, id, bytes);
   return JSON.parse(Buffer.from(plain.buffer, plain.byteOffset, plain.byteLength).toString());
 }
 
 function digestOf(key: Uint8Array, kind: EventKind, plain: Uint8Array, expiresIn: number | null): Uint8Array {
-  const digest = createHmac("sha256", key).update(`${EVENT_KINDS[kind]} ${expiresIn ?? ""} `).update(plain).digest();
+  const digest = createHmac("sha256", key)
+    .update(`${EVENT_KINDS[kind]} ${expiresIn ?? ""} `)
+    .update(plain)
+    .digest();
   return digest.subarray(0, 16);
 }

@@ -99,7 +99,11 @@ const FIND_SUMMARY = `select ${SUMMARY_COLUMNS} from conversations c
   where c.id = $1`;
 
 /** Finds a conversation that an account is a member of. Index: members_open. */
-export async function findSummary(sql: Sql, id: ConversationId, account: AccountId): Promise<ConversationSummary | null> {
+export async function findSummary(
+  sql: Sql,
+  id: ConversationId,
+  account: AccountId,
+): Promise<ConversationSummary | null> {
   const [row] = await sql.query<SummarySqlRow>(FIND_SUMMARY, [id, account]);
   return row === undefined ? null : toSummary(row);
 }

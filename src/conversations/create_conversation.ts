@@ -86,7 +86,8 @@ function checkShape(input: CreateConversationInput, others: readonly AccountId[]
     throw new DomainError("bad_request", { details: { fields: { [field]: text } } });
   };
   if (input.type === "channel") refuse("conversation_type", "must be dm or group: channels are not offered yet");
-  if (input.encryption === "mls") throw new DomainError("encryption_unsupported", { details: { offered: ["opaque", "server"] } });
+  if (input.encryption === "mls")
+    throw new DomainError("encryption_unsupported", { details: { offered: ["opaque", "server"] } });
   if (input.type === "dm" && others.length !== 1) refuse("participant_ids", "must name exactly one other user in a dm");
   if (others.length + 1 > LIMITS.participants) {
     throw new DomainError("too_many_participants", { details: { most: LIMITS.participants } });

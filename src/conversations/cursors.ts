@@ -118,12 +118,18 @@ export class CursorWriter implements AsyncDisposable {
   }
 }
 
-function keepHighest<Cursor extends { readonly seq: number }>(into: Map<string, Cursor>, key: string, cursor: Cursor): void {
+function keepHighest<Cursor extends { readonly seq: number }>(
+  into: Map<string, Cursor>,
+  key: string,
+  cursor: Cursor,
+): void {
   const known = into.get(key);
   if (known === undefined || known.seq < cursor.seq) into.set(key, cursor);
 }
 
-function* parts<Cursor extends { readonly conversationId: ConversationId }>(cursors: readonly Cursor[]): Generator<Cursor[]> {
+function* parts<Cursor extends { readonly conversationId: ConversationId }>(
+  cursors: readonly Cursor[],
+): Generator<Cursor[]> {
   // In one order everywhere, so that two nodes cannot wait for each other.
   const sorted = [...cursors].sort((a, b) => (a.conversationId < b.conversationId ? -1 : 1));
   for (let i = 0; i < sorted.length; i += ROWS_A_STATEMENT) yield sorted.slice(i, i + ROWS_A_STATEMENT);

@@ -37,9 +37,13 @@ export interface EventLogOptions extends LaneOptions {
 
 /** Opens the log; connections are made at the first event. */
 export function openEventLog(db: Database, options: EventLogOptions): EventLog {
-  const lanes = Array.from({ length: Math.max(1, options.lanes) }, (_, index) => new Lane(db, `lane ${index}`, options));
+  const lanes = Array.from(
+    { length: Math.max(1, options.lanes) },
+    (_, index) => new Lane(db, `lane ${index}`, options),
+  );
   return {
-    append: (request) => lanes[laneOf(request.conversationId, lanes.length)]?.append(request) ?? Promise.resolve({ status: "failed" }),
+    append: (request) =>
+      lanes[laneOf(request.conversationId, lanes.length)]?.append(request) ?? Promise.resolve({ status: "failed" }),
     get depth() {
       return lanes.reduce((sum, lane) => sum + lane.depth, 0);
     },

@@ -259,7 +259,10 @@ order by f.device, m.conversation, m.joined_seq desc
 on conflict do nothing`;
 
 /** Gives devices that never connected their first cursors. */
-export async function pinDevices(sql: Sql, devices: readonly { deviceId: DeviceId; accountId: AccountId }[]): Promise<void> {
+export async function pinDevices(
+  sql: Sql,
+  devices: readonly { deviceId: DeviceId; accountId: AccountId }[],
+): Promise<void> {
   const unique = [...new Map(devices.map((one) => [one.deviceId, one])).values()];
   await sql.query(PIN_DEVICES, [unique.map((d) => d.deviceId), unique.map((d) => d.accountId)], "pin_devices");
 }

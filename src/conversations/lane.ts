@@ -191,7 +191,8 @@ export class Lane implements AsyncDisposable {
       const skip = this.#skipNext || (this.#parked.size > 0 && this.#now() >= this.#probeAt);
       this.#skipNext = false;
       const batch = this.#take(skip);
-      if (batch.length === 0) await this.#rest(); // everything that waits is parked
+      if (batch.length === 0)
+        await this.#rest(); // everything that waits is parked
       else await this.#write(batch, skip);
       if (skip) this.#probeAt = this.#now() + this.#limits.probeMs;
     }
@@ -327,7 +328,8 @@ export class Lane implements AsyncDisposable {
     const { conversationId, senderId } = failed.request;
     for (const entry of [failed, ...this.#queue]) {
       const { request } = entry;
-      if (request.conversationId === conversationId && request.senderId === senderId) this.#settle(entry, { status: "failed" });
+      if (request.conversationId === conversationId && request.senderId === senderId)
+        this.#settle(entry, { status: "failed" });
     }
     this.#queue = this.#queue.filter((entry) => !entry.settled);
   }

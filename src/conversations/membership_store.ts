@@ -137,7 +137,14 @@ export async function insertConversation(sql: Sql, input: NewConversation): Prom
   try {
     const [row] = await sql.query<Row>(CREATE, [
       ...[input.id, type, encryption, input.name, input.creatorId, input.otherIds],
-      ...[input.retentionSeconds, bytes(input.dmKey), bytes(input.dataKey), event.id, bytes(event.digest), bytes(event.body)],
+      ...[
+        input.retentionSeconds,
+        bytes(input.dmKey),
+        bytes(input.dataKey),
+        event.id,
+        bytes(event.digest),
+        bytes(event.body),
+      ],
     ]);
     if (row === undefined || row.status > 1) return { status: "conflict" };
     return { ...placeOf(row), id: row.conversation };
@@ -163,7 +170,8 @@ export async function changeMembership(sql: Sql, input: MembershipChangeRequest)
     if (row === undefined) throw new Error("Answer a change of members: no row came back");
     if (row.status <= 1) return placeOf(row);
     const refusal = REFUSALS[row.status];
-    if (refusal === undefined) throw new Error(`Know every status of change_membership: current value is ${row.status}`);
+    if (refusal === undefined)
+      throw new Error(`Know every status of change_membership: current value is ${row.status}`);
     return { status: refusal };
   } catch (error) {
     if (isMissingAccount(error)) return { status: "no_account" };

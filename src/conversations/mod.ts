@@ -17,7 +17,13 @@ export type { ConversationsDeps, Delivery } from "./deps.ts";
 export type { BehindRow, PageRequest } from "./events_store.ts";
 export { type Conversations, type OpenConversationsOptions, openConversations } from "./open.ts";
 export { BEHIND_LIMIT, type Page } from "./page_reader.ts";
-export { addParticipant, findVisibleTop, type ParticipantInput, removeParticipant, requireMember } from "./participants.ts";
+export {
+  addParticipant,
+  findVisibleTop,
+  type ParticipantInput,
+  removeParticipant,
+  requireMember,
+} from "./participants.ts";
 export { getConversation, listConversations, listMessages, type MessagePage } from "./read_conversations.ts";
 export { type SendMessageInput, type SentMessage, sendMessage } from "./send_message.ts";
 export { confirmDelivered, listUndelivered, type UndeliveredPage } from "./undelivered.ts";

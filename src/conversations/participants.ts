@@ -101,6 +101,10 @@ export async function requireMember(deps: ConversationsDeps, accountId: AccountI
 }
 
 /** The last seq that a member may see, or `null` for who is none. */
-export function findVisibleTop(deps: ConversationsDeps, accountId: AccountId, id: ConversationId): Promise<number | null> {
+export function findVisibleTop(
+  deps: ConversationsDeps,
+  accountId: AccountId,
+  id: ConversationId,
+): Promise<number | null> {
   return findTop(deps.db, id, accountId);
 }

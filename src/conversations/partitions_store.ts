@@ -19,7 +19,9 @@ export interface DayPartition {
 
 /** Makes what is missing around `now` (milliseconds since the epoch) and gives how many were made. */
 export async function createPartitions(sql: Sql, now: number): Promise<number> {
-  const [row] = await sql.query<{ made: number }>("select ensure_partitions(to_timestamp($1::float8 / 1000)) as made", [now]);
+  const [row] = await sql.query<{ made: number }>("select ensure_partitions(to_timestamp($1::float8 / 1000)) as made", [
+    now,
+  ]);
   return row?.made ?? 0;
 }
 
@@ -38,7 +40,10 @@ export function listDayPartitions(sql: Sql, before: string): Promise<DayPartitio
 
 /** Removes the bodies of at most `limit` expired events and gives how many. */
 export async function expireBodies(sql: Sql, now: number, limit: number): Promise<number> {
-  const [row] = await sql.query<{ done: number }>("select expire_bodies(to_timestamp($1::float8 / 1000), $2) as done", [now, limit]);
+  const [row] = await sql.query<{ done: number }>("select expire_bodies(to_timestamp($1::float8 / 1000), $2) as done", [
+    now,
+    limit,
+  ]);
   return row?.done ?? 0;
 }
 

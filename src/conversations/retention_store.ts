@@ -6,7 +6,9 @@ import type { Sql } from "../platform/postgres.ts";
  * advisory lock); false: another node is. `sql` must be a connection of its own.
  */
 export async function becomeKeeper(sql: Sql): Promise<boolean> {
-  const [row] = await sql.query<{ kept: boolean }>("select pg_try_advisory_lock(hashtextextended('sotto.retention', 0)) as kept");
+  const [row] = await sql.query<{ kept: boolean }>(
+    "select pg_try_advisory_lock(hashtextextended('sotto.retention', 0)) as kept",
+  );
   return row?.kept ?? false;
 }
 

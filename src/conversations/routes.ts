@@ -59,8 +59,15 @@ export function conversationRoutes(context: ConversationRoutesContext) {
       async ({ query, request }) => {
         const caller = await authenticate(request);
         const behind = query.cursor === undefined ? null : readCursor(query.cursor);
-        const page = await listConversations(conversations, { accountId: caller.accountId, behind, limit: query.limit });
-        return { conversations: page.conversations.map(summaryAnswer), next: page.next === null ? null : writeCursor(page.next) };
+        const page = await listConversations(conversations, {
+          accountId: caller.accountId,
+          behind,
+          limit: query.limit,
+        });
+        return {
+          conversations: page.conversations.map(summaryAnswer),
+          next: page.next === null ? null : writeCursor(page.next),
+        };
       },
       { query: ListConversationsQuery },
     )

@@ -51,7 +51,8 @@ export class Sealer {
     const end = wrapped.indexOf(0);
     const id = Buffer.from(wrapped.subarray(0, end)).toString();
     const master = this.#masterKeys.find((candidate) => candidate.id === id);
-    if (master === undefined) throw new Error(`Configure the encryption key that wrapped this data key: its id is ${id}`);
+    if (master === undefined)
+      throw new Error(`Configure the encryption key that wrapped this data key: its id is ${id}`);
     const dataKey = open(master.key, wrapped.subarray(end + 1), `data-key ${conversationId}`);
     this.#dataKeys.set(wrapped, dataKey);
     return dataKey;

@@ -112,7 +112,10 @@ function conclude(
     content: input.content,
   };
   const stored = outcome.status === "stored";
-  const sent = (current: Head | null) => ({ entry, delivery: { entry, stored, recipients: recipientsOf(current, entry.seq) } });
+  const sent = (current: Head | null) => ({
+    entry,
+    delivery: { entry, stored, recipients: recipientsOf(current, entry.seq) },
+  });
   if (head.membersVersion === outcome.membersVersion) return sent(head);
   return deps.heads.atLeast(head.id, outcome.membersVersion).then(sent, (error) => {
     // Stored, but this node cannot learn for whom: the receipt stands, and recipients find it in the log.
@@ -122,7 +125,12 @@ function conclude(
 }
 
 /** The log judges an id before it judges the sender; who is no member learns nothing of the conversation [MSG-8]. */
-async function refuseToMember(deps: ConversationsDeps, head: Head, senderId: AccountId, code: ErrorCode): Promise<never> {
+async function refuseToMember(
+  deps: ConversationsDeps,
+  head: Head,
+  senderId: AccountId,
+  code: ErrorCode,
+): Promise<never> {
   const current = await deps.heads.atLeast(head.id, head.membersVersion + 1); // looks again, whatever is known
   throw new DomainError(current?.members.get(senderId)?.canSend === true ? code : "conversation_not_found");
 }
