@@ -72,6 +72,7 @@ const SETTLED_MS = 10_000;
 const CONNECT_MS = 10_000;
 const QUIET_MS = 20_000;
 const PONG_MS = 10_000;
+const RENEW_MS = 25_000;
 
 /** Keeps one authenticated socket, as long as that is possible. */
 export class Connection implements Disposable {
@@ -86,6 +87,8 @@ export class Connection implements Disposable {
   #heardAt = 0;
   #cancelTimer: (() => void) | undefined;
   #cancelHeartbeat: (() => void) | undefined;
+  #renewedAt = 0;
+  #cancelRenewal: (() => void) | undefined;
   readonly #online = () => {
     if (this.#status.state === "waiting") this.#connect();
   };
@@ -195,8 +198,7 @@ export class Connection implements Disposable {
       case "pong":
         return;
       case "reauth":
-        void this.#renew(this.#socket);
-        return;
+        return this.#renewLater(this.#socket);
       case "caught_up":
         if (this.#status.state === "catching_up") {
           this.#liveAt = this.#heardAt;
@@ -226,6 +228,20 @@ export class Connection implements Disposable {
       if (quietMs < this.#quietMs) return this.#listen(this.#quietMs - quietMs);
       this.send('{"type":"ping"}');
       this.#listen(this.#quietMs + PONG_MS - quietMs);
+    });
+  }
+
+  /**
+   * Renews the token; not more often than every 25 s. Tokens that live for a minute are always about
+   * to end, and the server says so at once.
+   */
+  #renewLater(socket: SocketLike | undefined): void {
+    const { timing } = this.#options;
+    const ms = Math.max(0, this.#renewedAt + RENEW_MS - timing.now());
+    this.#cancelRenewal?.();
+    this.#cancelRenewal = timing.after(ms, () => {
+      this.#renewedAt = timing.now();
+      void this.#renew(socket);
     });
   }
 
@@ -264,6 +280,7 @@ export class Connection implements Disposable {
   #drop(code?: number): void {
     this.#cancelTimer?.();
     this.#cancelHeartbeat?.();
+    this.#cancelRenewal?.();
     const socket = this.#socket;
     this.#socket = undefined;
     if (socket === undefined) return;

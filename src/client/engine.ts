@@ -234,7 +234,7 @@ export class Engine implements AsyncDisposable {
     for (const repair of repairs.pages) void this.#repairByPages(repair);
     this.#unacknowledged += step.entries.length;
     if (this.#unacknowledged >= ACK_EVERY) this.#acknowledge();
-    else if (this.#sync.acknowledgeable > 0) {
+    else if (this.#sync.acknowledgeable > 0 && !this.#ended) {
       this.#cancelAck ??= this.#options.timing.after(ACK_AFTER_MS, () => this.#acknowledge());
     }
   }

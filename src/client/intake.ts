@@ -98,7 +98,9 @@ export function planFrame(intake: Intake, frame: ServerFrame, step: Step): void 
       return; // the connection's own
     default:
       frame satisfies never;
-      return; // a newer server says more than this client knows
+      // A newer server says more than this client knows; an entry of the log keeps its place in any case.
+      if (isEntry(frame)) planEvent(intake, frame, step);
+      return;
   }
 }
 
@@ -113,6 +115,11 @@ export function planPage(intake: Intake, page: readonly EventFrame[], step: Step
 function planEvent(intake: Intake, event: EventFrame, step: Step): void {
   settleByEvent(intake, event, step);
   if (intake.sync.take(event, intake.self) === "next") keep(step, event);
+}
+
+/** Whether a frame of an unknown type is an entry of a log. */
+function isEntry(frame: object): frame is EventFrame {
+  return "seq" in frame && typeof frame.seq === "number" && "conversation_id" in frame && "sender_id" in frame;
 }
 
 /** An own event says what its receipt would have said, if that was lost with a socket. */

@@ -91,9 +91,7 @@ export class SessionKeeper {
     const body = { refresh_token: this.#session.refreshToken };
     for (let attempt = 0; ; attempt++) {
       try {
-        const answer = TokenAnswer.parse(
-          await request(this.#http, { method: "POST", path: "/api/auth/refresh", body }),
-        );
+        const answer = readTokens(await request(this.#http, { method: "POST", path: "/api/auth/refresh", body }));
         this.#session = toSession(this.#session.userId, answer, timing.now());
         await this.#onSession(this.#session);
         return this.#session.accessToken;
@@ -103,4 +101,10 @@ export class SessionKeeper {
       }
     }
   }
+}
+
+function readTokens(answer: unknown): z.infer<typeof TokenAnswer> {
+  const parsed = TokenAnswer.safeParse(answer);
+  if (parsed.success) return parsed.data;
+  throw new SottoError("bad_answer", "Check the server's address: the answer holds no tokens", { cause: parsed.error });
 }

@@ -189,16 +189,31 @@ describe("Connection", () => {
   });
 
   test("renews the token on the same socket and stays live [AUTH-5]", async () => {
-    const { connection, socket, sockets, states, asked, goLive } = setUp({ tokens: ["one", "two"] });
+    const { connection, socket, sockets, states, asked, timing, goLive } = setUp({ tokens: ["one", "two"] });
     connection.start();
     await goLive();
     socket().say({ type: "reauth", expires_at: "" });
+    timing.advance(0);
     await settle();
     expect(JSON.parse(socket().sent.at(-1) ?? "")).toEqual({ type: "authenticate", token: "two" });
     socket().say(WELCOME);
     expect(states.at(-1)).toBe("live");
     expect(asked).toEqual([false, true]);
     expect(sockets).toHaveLength(1);
+  });
+
+  test("renews not more often than every 25 s, also when the server asks at once", async () => {
+    const { connection, socket, asked, timing, goLive } = setUp();
+    connection.start();
+    await goLive();
+    for (let second = 0; second < 60; second++) {
+      socket().say({ type: "reauth", expires_at: "" });
+      timing.advance(1_000);
+      await settle();
+    }
+    expect(asked.filter((fresh) => fresh)).toHaveLength(3);
+    connection.stop({ code: "closed" });
+    expect(timing.waiting).toBe(0);
   });
 
   test("waits when no token can be had now, stops when there will be none", async () => {

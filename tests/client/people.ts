@@ -108,6 +108,8 @@ export class Wire {
   readonly went: string[] = [];
   /** False: the frame is lost on the way. */
   lets: (direction: "came" | "went", text: string) => boolean = () => true;
+  /** What a frame becomes on its way in. */
+  alters: (text: string) => string = (text) => text;
   #current: WebSocket | undefined;
 
   /** Breaks the line, as far as the client can tell. */
@@ -132,9 +134,8 @@ export class Wire {
           const text = event instanceof MessageEvent ? String(event.data) : undefined;
           if (text !== undefined) {
             this.came.push(text);
-            if (!this.lets("came", text)) return;
-          }
-          listener(event as never);
+            if (this.lets("came", text)) listener({ data: this.alters(text) } as never);
+          } else listener(event as never);
         });
       },
     };

@@ -217,11 +217,58 @@ describe("SottoClient", () => {
     }
     await using both = await pair({ b: { store: new BrokenStore() } });
     const { a, b, dm } = both;
-    await b.reaches("live").catch(() => {});
     await a.client.send(dm, "hello");
     expect(await b.reaches("stopped")).toMatchObject({ reason: { code: "store_failed" } });
     expect(b.wire.went.filter((text) => text.includes("message_ack"))).toEqual([]);
     await expect(readUntil(b.client, () => false)).rejects.toMatchObject({ code: "stopped" });
+  });
+
+  test("stores before it sends, and before it acknowledges", async () => {
+    const order: string[] = [];
+    class WatchedStore extends MemoryStore {
+      override async commit(change: StoreChange): Promise<void> {
+        await super.commit(change);
+        if (change.outgoing !== undefined) order.push("stored message");
+        if (change.entries?.some(({ type }) => type === "message")) order.push("stored entry");
+      }
+    }
+    await using both = await pair({ a: { store: new WatchedStore() } });
+    const { a, dm } = both;
+    a.wire.lets = (direction, text) => {
+      if (direction === "went" && text.startsWith('{"type":"message",')) order.push("sent");
+      if (direction === "went" && text.includes(`"seq":${2}`) && text.includes("message_ack"))
+        order.push("acknowledged");
+      return true;
+    };
+    await a.reaches("live");
+    await a.client.send(dm, "hello");
+    await until(async () => order.includes("acknowledged"));
+    expect(order).toEqual(["stored message", "sent", "stored entry", "acknowledged"]);
+  });
+
+  test("keeps the place of an entry whose kind it does not know", async () => {
+    await using both = await pair();
+    const { a, b, dm } = both;
+    await b.reaches("live");
+    const resumes = () => b.wire.went.filter((text) => text.includes('"resume"')).length;
+    const before = resumes();
+    b.wire.alters = (text) => (text.includes('"seq":3,') ? text.replace('"type":"message"', '"type":"poll"') : text);
+    for (const text of texts(3)) await a.client.send(dm, text);
+    const events = await readUntil(b.client, (event) => "seq" in event && event.seq === 4);
+    expect(events.map(({ type }) => type as string)).toEqual(["membership", "message", "poll", "message"]);
+    expect(resumes()).toBe(before);
+  });
+
+  test("renews its token on the same socket before it ends [AUTH-5]", async () => {
+    await using short = await startApp({ env: { ACCESS_TOKEN_EXPIRE_MINUTES: "1" } });
+    const person = await arrive(short.url);
+    await person.reaches("live");
+    const token = person.client.session.accessToken;
+    const welcomes = () => person.wire.came.filter((text) => text.startsWith('{"type":"welcome"')).length;
+    await until(async () => welcomes() === 2);
+    expect(person.client.session.accessToken).not.toBe(token);
+    expect(person.statuses.map(({ state }) => state)).toEqual(["connecting", "authenticating", "catching_up", "live"]);
+    await person.client.close();
   });
 
   test("carries text as it is where the server encrypts, and expiry [MSG-9, MSG-10]", async () => {
