@@ -4,6 +4,7 @@ import { generateKeyPairSync } from "node:crypto";
 import { accountExists, purgeSessions, redeemTicket } from "../../src/accounts/mod.ts";
 import { AccountId, LIMITS, uuidv7 } from "../../src/protocol/mod.ts";
 import { type Edge, signUpSomebody, startEdge } from "../support/edge_server.ts";
+import { waitUntil } from "../support/wait.ts";
 
 let edge: Edge;
 beforeAll(async () => {
@@ -116,27 +117,20 @@ describe("signing in", () => {
 
   test("answers an unknown name and a wrong password alike, in comparable time", async () => {
     const { username } = await signUpSomebody(edge);
-    const timed = async (name: string) => {
-      const times: number[] = [];
-      let answer = await edge.request("POST", "/api/auth/signin", {
-        body: { username: name, password: "wrong pass phrase" },
-      });
-      for (let i = 0; i < 9; i++) {
-        const start = performance.now();
-        answer = await edge.request("POST", "/api/auth/signin", {
-          body: { username: name, password: "wrong pass phrase" },
-        });
-        times.push(performance.now() - start);
-      }
-      return { answer, ms: times.sort((a, b) => a - b)[4] ?? 0 };
-    };
-    const known = await timed(username);
-    const unknown = await timed("nobody-has-this-name");
-    const plain = ({ json }: { json: { error: object } }) => ({ ...json.error, requestId: "" });
-    expect(unknown.answer.status).toBe(401);
-    expect(plain(unknown.answer)).toEqual(plain(known.answer));
+    const fastest = { known: Number.POSITIVE_INFINITY, unknown: Number.POSITIVE_INFINITY };
+    const refusals = new Set<string>();
+    // In turns, and the fastest of each: what else the machine does slows both down alike.
+    for (let i = 0; i < 12; i++) {
+      const which = i % 2 === 0 ? "known" : "unknown";
+      const body = { username: which === "known" ? username : "nobody-has-this-name", password: "wrong pass phrase" };
+      const start = performance.now();
+      const answer = await edge.request("POST", "/api/auth/signin", { body });
+      fastest[which] = Math.min(fastest[which], performance.now() - start);
+      refusals.add(`${answer.status} ${JSON.stringify({ ...answer.json.error, requestId: "" })}`);
+    }
+    expect(refusals.size).toBe(1);
     // Without the dummy hash the ratio is beyond 5.
-    expect(Math.max(known.ms, unknown.ms) / Math.min(known.ms, unknown.ms)).toBeLessThan(2);
+    expect(Math.max(fastest.known, fastest.unknown) / Math.min(fastest.known, fastest.unknown)).toBeLessThan(2.5);
   });
 
   test("of a device that signs in again ends the session it had, on this node at once", async () => {
@@ -174,6 +168,21 @@ describe("signing in", () => {
     expect(rows.map((row) => row.id)).not.toContain(session_id);
     expect(edge.ended as string[]).toContain(session_id);
   });
+});
+
+test("sign-ins of one account count its sessions one after another", async () => {
+  const { username, password, user } = await signUpSomebody(edge);
+  const waiting = async () =>
+    (await edge.db.query("select 1 from pg_locks where not granted and locktype in ('tuple', 'transactionid')")).length;
+  const signIns: Promise<{ readonly status: number }>[] = [];
+  await edge.db.transaction(async (tx) => {
+    await tx.query("select 1 from accounts where id = $1 for no key update", [user.id]);
+    for (let i = 0; i < 3; i++)
+      signIns.push(edge.request("POST", "/api/auth/signin", { body: { username, password } }));
+    // Without the account's lock they would pass by here, and this would never be true.
+    await waitUntil("all three wait for the account", async () => (await waiting()) >= 3);
+  });
+  for (const answer of await Promise.all(signIns)) expect(answer.status).toBe(200);
 });
 
 describe("signing out", () => {
