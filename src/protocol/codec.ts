@@ -95,12 +95,21 @@ export function fieldsOf(error: z.ZodError): Record<string, string> {
  * A key `__proto__` is refused.
  */
 export function parseJson(text: string): unknown {
-  if (!isShallow(text) || text.includes('"__proto__"')) return undefined;
+  if (!isShallow(text)) return undefined;
   try {
-    return JSON.parse(text);
+    const value: unknown = JSON.parse(text);
+    return PROTO_SUSPECT.test(text) && holdsProtoKey(value) ? undefined : value;
   } catch {
     return undefined;
   }
+}
+
+/** Any character of the key may be written as an escape; as a text, and not as a key, it is harmless. */
+const PROTO_SUSPECT = /__proto__|\\u/;
+
+function holdsProtoKey(value: unknown): boolean {
+  if (typeof value !== "object" || value === null) return false;
+  return Object.hasOwn(value, "__proto__") || Object.values(value).some(holdsProtoKey);
 }
 
 const QUOTE = 0x22;
