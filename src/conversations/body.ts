@@ -8,7 +8,7 @@ import { createHmac } from "node:crypto";
 import type { Encryption, MembershipChange, MessageContent, MessageId, Notice } from "../protocol/mod.ts";
 import { DomainError } from "../protocol/mod.ts";
 import { EVENT_KINDS, type EventKind } from "./event_log.ts";
-import type { Head } from "./heads.ts";
+import type { Head } from "./head.ts";
 import type { Sealer } from "./sealer.ts";
 
 /** What the log is given of one entry. */

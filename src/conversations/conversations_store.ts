@@ -1,7 +1,7 @@
 /** Reading conversations and their members. What changes them is `membership_store.ts`. */
 import type { Sql } from "../platform/postgres.ts";
 import type { AccountId, ConversationId, ConversationType, Encryption, MessageId } from "../protocol/mod.ts";
-import type { Head, Member } from "./heads.ts";
+import type { Head, Member } from "./head.ts";
 import { CONVERSATION_KINDS, ENCRYPTIONS, ROLES } from "./membership_store.ts";
 
 interface HeadSqlRow {

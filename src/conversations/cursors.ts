@@ -5,25 +5,8 @@
  * moves back.
  */
 import type { Connection, Database } from "../platform/postgres.ts";
-import type { AccountId, ConversationId, DeviceId } from "../protocol/mod.ts";
-import { writeDeviceCursors, writeReadCursors } from "./cursors_store.ts";
-
-/** What a device has acknowledged in one conversation. */
-export interface DeviceCursor {
-  readonly deviceId: DeviceId;
-  readonly accountId: AccountId;
-  readonly conversationId: ConversationId;
-  readonly seq: number;
-  /** When that entry was stored (ms), where it is known: later reads leave older partitions unread. */
-  readonly at: number | null;
-}
-
-/** What a person has read in one conversation. */
-export interface ReadCursor {
-  readonly accountId: AccountId;
-  readonly conversationId: ConversationId;
-  readonly seq: number;
-}
+import type { ConversationId } from "../protocol/mod.ts";
+import { type DeviceCursor, type ReadCursor, writeDeviceCursors, writeReadCursors } from "./cursors_store.ts";
 
 /** What a {@link CursorWriter} may be told. */
 export interface CursorWriterOptions {

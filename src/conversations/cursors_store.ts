@@ -1,6 +1,23 @@
 /** The statements behind `cursors.ts`. */
 import type { Sql } from "../platform/postgres.ts";
-import type { DeviceCursor, ReadCursor } from "./cursors.ts";
+import type { AccountId, ConversationId, DeviceId } from "../protocol/mod.ts";
+
+/** What a device has acknowledged in one conversation. */
+export interface DeviceCursor {
+  readonly deviceId: DeviceId;
+  readonly accountId: AccountId;
+  readonly conversationId: ConversationId;
+  readonly seq: number;
+  /** When that entry was stored (ms), where it is known: later reads leave older partitions unread. */
+  readonly at: number | null;
+}
+
+/** What a person has read in one conversation. */
+export interface ReadCursor {
+  readonly accountId: AccountId;
+  readonly conversationId: ConversationId;
+  readonly seq: number;
+}
 
 /*
  * Both cursors in one statement: the device's own, and the account's delivered cursor. Rows are

@@ -9,27 +9,9 @@
  *   came, and nobody who comes later overtakes them.
  */
 import type { Sql } from "../platform/postgres.ts";
-import type { AccountId, ConversationId, ConversationType, Encryption } from "../protocol/mod.ts";
+import type { ConversationId } from "../protocol/mod.ts";
 import { loadHeads } from "./conversations_store.ts";
-
-/** A member as the node knows it. */
-export interface Member {
-  readonly role: "owner" | "admin" | "member";
-  readonly joinedSeq: number;
-  readonly canSend: boolean;
-}
-
-/** A conversation as the node knows it. */
-export interface Head {
-  readonly id: ConversationId;
-  readonly type: ConversationType;
-  readonly encryption: Encryption;
-  readonly retentionSeconds: number | null;
-  readonly membersVersion: number;
-  readonly members: ReadonlyMap<AccountId, Member>;
-  /** The wrapped data key of a `server` conversation. */
-  readonly dataKey: Uint8Array | null;
-}
+import type { Head } from "./head.ts";
 
 /** What a user of a head is given: the head, `null` where there is no such conversation, or why it is not known. */
 type HeadAnswer = { readonly head: Head | null } | { readonly error: unknown };

@@ -3,7 +3,7 @@ import type { LogEntry, MembershipChange, Notice } from "../protocol/mod.ts";
 import { openMessageBody } from "./body.ts";
 import { EVENT_KINDS } from "./event_log.ts";
 import type { EventRow } from "./events_store.ts";
-import type { Head } from "./heads.ts";
+import type { Head } from "./head.ts";
 import type { Sealer } from "./sealer.ts";
 
 /** Opens a row; one without a body is a tombstone. Throws where the body cannot be decrypted. */

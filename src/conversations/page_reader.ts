@@ -4,7 +4,7 @@
  */
 import { Batcher } from "../platform/batcher.ts";
 import type { Sql } from "../platform/postgres.ts";
-import { LIMITS, type ConversationId, type LogEntry } from "../protocol/mod.ts";
+import { type ConversationId, LIMITS, type LogEntry } from "../protocol/mod.ts";
 import type { CursorWriter } from "./cursors.ts";
 import {
   type BehindRequest,

@@ -12,7 +12,7 @@ import { membershipBody } from "./body.ts";
 import { findTop } from "./conversations_store.ts";
 import { checkAccounts } from "./create_conversation.ts";
 import type { ConversationsDeps, Delivery } from "./deps.ts";
-import type { Head } from "./heads.ts";
+import type { Head } from "./head.ts";
 import { changeMembership, type MembershipRefusal } from "./membership_store.ts";
 import { recipientsOf } from "./send_message.ts";
 

@@ -5,9 +5,9 @@
  * sends of one sender reach the log in the order they were made.
  */
 import {
-  DomainError,
   type AccountId,
   type ConversationId,
+  DomainError,
   type ErrorCode,
   type LogEntry,
   type MessageContent,
@@ -16,7 +16,7 @@ import {
 import { checkContent, messageBody } from "./body.ts";
 import type { ConversationsDeps, Delivery } from "./deps.ts";
 import type { AppendOutcome } from "./event_log.ts";
-import type { Head } from "./heads.ts";
+import type { Head } from "./head.ts";
 
 /** What is sent, by whom and where. */
 export interface SendMessageInput {

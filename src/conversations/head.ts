@@ -1,0 +1,21 @@
+/** A conversation as a node knows it. `heads.ts` keeps them. */
+import type { AccountId, ConversationId, ConversationType, Encryption } from "../protocol/mod.ts";
+
+/** A member as the node knows it. */
+export interface Member {
+  readonly role: "owner" | "admin" | "member";
+  readonly joinedSeq: number;
+  readonly canSend: boolean;
+}
+
+/** A conversation as the node knows it. */
+export interface Head {
+  readonly id: ConversationId;
+  readonly type: ConversationType;
+  readonly encryption: Encryption;
+  readonly retentionSeconds: number | null;
+  readonly membersVersion: number;
+  readonly members: ReadonlyMap<AccountId, Member>;
+  /** The wrapped data key of a `server` conversation. */
+  readonly dataKey: Uint8Array | null;
+}
