@@ -18,6 +18,8 @@ export type Hint =
       readonly seq: number;
       readonly at: number;
       readonly text: string;
+      /** The members changed with it: what a node knows of them is out of date. */
+      readonly members?: true;
     }
   /** There may be something up to `seq`: read the log. */
   | {

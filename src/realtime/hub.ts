@@ -80,6 +80,8 @@ export class Hub implements AsyncDisposable {
       bus: options.bus,
       codec: this.#codec,
       tellLocal: (account, message, bytes) => void this.#actors.tellIfStarted(account, message, bytes),
+      // Sends are judged under the head's lock; who is told of typing rests on this alone.
+      membersChanged: (id) => options.conversations.heads.forget(id, Number.MAX_SAFE_INTEGER),
       onFault: options.observer.fault,
     });
     const deps = this.#actorDeps();
@@ -202,7 +204,8 @@ export class Hub implements AsyncDisposable {
       },
       dispatch: (actor, attachment, frame, place) => handle(dispatchDeps, actor, attachment, frame, place),
       lives: ({ principal: { sessionId } }) => liveness.ask(sessionId),
-      list: ({ principal: { deviceId, accountId } }, beyond) => conversations.pages.behind({ deviceId, accountId, beyond }),
+      list: ({ principal: { deviceId, accountId } }, beyond) =>
+        conversations.pages.behind({ deviceId, accountId, beyond }),
       read: ({ principal: { deviceId, accountId } }, conversationId, after, afterAt) =>
         conversations.pages.page({ deviceId, accountId, conversationId, after, afterAt }),
       acknowledged: ({ principal: { deviceId, accountId } }, conversationId, seq, at) =>

@@ -15,6 +15,8 @@ export interface RouterOptions {
   readonly codec: Codec;
   /** Tells the actor of a local account, if there is one. */
   readonly tellLocal: (account: AccountId, message: UserMessage, bytes: number) => void;
+  /** Another node changed who is in a conversation. */
+  readonly membersChanged: (conversationId: ConversationId) => void;
   readonly onFault: (what: string, error: unknown) => void;
 }
 
@@ -30,7 +32,10 @@ export class Router {
   /** Joins the bus; before it, nothing of other nodes arrives. */
   async join(): Promise<void> {
     await this.#options.bus.join(this.#options.node, (hints) => {
-      for (const hint of hints) this.#local(hint);
+      for (const hint of hints) {
+        if (hint.type === "event" && hint.members === true) this.#options.membersChanged(hint.conversationId);
+        this.#local(hint);
+      }
     });
   }
 
@@ -40,7 +45,8 @@ export class Router {
     const place = { conversationId: entry.conversationId, seq: entry.seq };
     if (stored) {
       const text = this.#options.codec.encodeEvent(entry);
-      this.#send({ type: "event", to: recipients, ...place, at: entry.createdAt, text });
+      const members = entry.kind === "membership" ? ({ members: true } as const) : {};
+      this.#send({ type: "event", to: recipients, ...place, at: entry.createdAt, text, ...members });
     } else this.#send({ type: "doorbell", to: recipients, ...place });
     // Who left does not see the entry, but reads what came before it and that it is over.
     if (delivery.left !== undefined) this.#send({ type: "doorbell", to: delivery.left, ...place });
