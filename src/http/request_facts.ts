@@ -6,7 +6,7 @@ import { uuidv7 } from "../protocol/mod.ts";
 export interface RequestFacts {
   /** Given in the answer's `x-request-id`, in error bodies and in the log. */
   readonly id: string;
-  /** The peer's address; of IPv6 the /64, since a household has all of that. */
+  /** The sender's address; of IPv6 the /64, since a household has all of that. */
   readonly address: string;
   /** Milliseconds of a clock that only goes forward. */
   readonly startedAt: number;
@@ -17,12 +17,12 @@ const SANE_ID = /^[0-9A-Za-z_-]{8,64}$/;
 
 const facts = new WeakMap<Request, RequestFacts>();
 
-/** Notes a request when it comes in. */
-export function noteRequest(request: Request, peer: string | undefined): RequestFacts {
+/** Notes a request when it comes in. `sender`: the address it came from, as far as it is known. */
+export function noteRequest(request: Request, sender: string | undefined): RequestFacts {
   const given = request.headers.get("x-request-id") ?? "";
   const noted = {
     id: SANE_ID.test(given) ? given : uuidv7(),
-    address: networkOf(peer ?? "unknown"),
+    address: networkOf(sender ?? "unknown"),
     startedAt: performance.now(),
   };
   facts.set(request, noted);

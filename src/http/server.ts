@@ -11,6 +11,7 @@ import { errorAnswer, refusalOf } from "./error_answer.ts";
 import { factsOf, noteRequest } from "./request_facts.ts";
 import type { RequestLimiter } from "./request_limiter.ts";
 import { createMethodLookup } from "./routes_known.ts";
+import { createSenderOf } from "./trusted_proxies.ts";
 
 /** The part of a log that the edge writes to. */
 export interface ServerLog {
@@ -28,6 +29,8 @@ export interface ServerOptions {
   readonly corsOrigins: readonly string[];
   /** Whether clients reach the server by https, so that they may be told to keep to it. */
   readonly https: boolean;
+  /** Proxies whose `X-Forwarded-For` counts: addresses or networks; standard none. */
+  readonly trustedProxies?: readonly string[];
   /** Routes whose body differs from the standard, by their pattern (`/login`). */
   readonly bodyRules?: Readonly<Record<string, BodyRule>>;
   /** Told of every answer; `route` is the pattern, or `(none)`. */
@@ -42,6 +45,7 @@ const UNLIMITED_PATHS: ReadonlySet<string> = new Set(["/health", "/ready", "/met
 /** Composes the app; it does not listen yet. */
 export function createServer(options: ServerOptions): AnyElysia {
   const headers = standardHeaders(options.https);
+  const senderOf = createSenderOf(options.trustedProxies ?? []);
   const methodsOf = createMethodLookup(() => app.routes);
   const otherMethods = (request: Request) => {
     const methods = methodsOf(pathOf(request));
@@ -54,7 +58,9 @@ export function createServer(options: ServerOptions): AnyElysia {
     serve: { maxRequestBodySize: RUNTIME_BODY_BYTES, development: false, error: () => lastAnswer() },
   })
     .onRequest(({ request, set, server }) => {
-      const facts = noteRequest(request, server?.requestIP(request)?.address);
+      const peer = server?.requestIP(request)?.address;
+      const sender = peer === undefined ? undefined : senderOf(peer, request.headers.get("x-forwarded-for"));
+      const facts = noteRequest(request, sender);
       Object.assign(set.headers, headers, { "x-request-id": facts.id });
       refuseBadHost(request);
       const anonymous = !request.headers.has("authorization") && request.method !== "OPTIONS";

@@ -393,6 +393,20 @@ describe("limits", () => {
     const refused = await limited.request("POST", "/api/auth/signup", { body });
     expect([refused.status, refused.json.error.code]).toEqual([429, "rate_limited"]);
   });
+
+  test("count by what a listed proxy says of the sender, and by the peer where nobody is listed", async () => {
+    const ask = async (node: Edge, forwarded: string) =>
+      (await node.request("GET", "/", { headers: { "x-forwarded-for": forwarded } })).status;
+    const behind = await another({ perMinute: 60, burst: 2, trustedProxies: ["127.0.0.0/8"] });
+    for (let i = 0; i < 4; i++) expect(await ask(behind, `203.0.113.${i}`)).toBe(200);
+    expect([await ask(behind, "203.0.113.9"), await ask(behind, "203.0.113.9")]).toEqual([200, 200]);
+    // What the sender itself put before the proxy's word changes nothing.
+    expect(await ask(behind, "198.51.100.7, 203.0.113.9")).toBe(429);
+    const open = await another({ perMinute: 60, burst: 2 });
+    expect([await ask(open, "203.0.113.1"), await ask(open, "203.0.113.2"), await ask(open, "203.0.113.3")]).toEqual([
+      200, 200, 429,
+    ]);
+  });
 });
 
 describe("health", () => {

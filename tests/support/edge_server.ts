@@ -42,6 +42,7 @@ export interface EdgeOptions {
   readonly burst?: number;
   readonly corsOrigins?: readonly string[];
   readonly https?: boolean;
+  readonly trustedProxies?: readonly string[];
   readonly metricsToken?: string | null;
   readonly isDraining?: () => boolean;
   readonly bodyRules?: Readonly<Record<string, BodyRule>>;
@@ -164,6 +165,7 @@ export async function startEdge(options: EdgeOptions = {}): Promise<Edge> {
     limiter,
     corsOrigins: options.corsOrigins ?? [],
     https: options.https ?? false,
+    trustedProxies: options.trustedProxies ?? [],
     ...(options.bodyRules === undefined ? {} : { bodyRules: options.bodyRules }),
     plugins: [
       infoRoutes({ version: "test" }),
