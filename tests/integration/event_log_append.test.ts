@@ -48,8 +48,23 @@ test("append() stores an event, moves the head, and answers with its place [MSG-
   const outcome = appended(await log.append(sent));
   const head = await readHead(db, conversation);
   const [, stored] = await readLog(db, conversation);
-  expect(outcome).toEqual({ status: "stored", seq: 2, membersVersion: 1, createdAt: stored?.at.getTime() ?? 0, expiresAt: null });
-  expect(stored).toMatchObject({ seq: 2, id: sent.id, sender: bob, kind: 1, body: "hello", reason: null, counted: 1, kept: true });
+  expect(outcome).toEqual({
+    status: "stored",
+    seq: 2,
+    membersVersion: 1,
+    createdAt: stored?.at.getTime() ?? 0,
+    expiresAt: null,
+  });
+  expect(stored).toMatchObject({
+    seq: 2,
+    id: sent.id,
+    sender: bob,
+    kind: 1,
+    body: "hello",
+    reason: null,
+    counted: 1,
+    kept: true,
+  });
   expect(head).toMatchObject({ last_seq: 2, counted: 1, last_message_id: sent.id, members_version: 1 });
   expect(head.last_activity).toEqual(stored?.at as Date);
   expect(head.last_message_at).toEqual(stored?.at as Date);
@@ -58,7 +73,9 @@ test("append() stores an event, moves the head, and answers with its place [MSG-
 test("append() numbers what comes at once in the order of the calls, over many conversations [MSG-4]", async () => {
   const { db } = database;
   const conversations = await Promise.all(upTo(5).map(() => createConversation(db, [ann, bob])));
-  const sent = upTo(500).map((n) => message(conversations[n % 5] as ConversationId, n % 3 === 0 ? ann : bob, `message ${n}`, { counts: n % 2 === 0 }));
+  const sent = upTo(500).map((n) =>
+    message(conversations[n % 5] as ConversationId, n % 3 === 0 ? ann : bob, `message ${n}`, { counts: n % 2 === 0 }),
+  );
   const outcomes = await Promise.all(sent.map((request) => log.append(request)));
   for (const conversation of conversations) {
     const events = await readLog(db, conversation);
@@ -91,7 +108,11 @@ test("append() answers a retry with the stored place and stores nothing [MSG-2]"
 test("append() stores one of two twins that come at once, and keeps what is behind the second in order [MSG-2]", async () => {
   const conversation = await createConversation(database.db, [ann, bob]);
   const sent = message(conversation, bob, "twin");
-  const outcomes = await Promise.all([log.append(sent), log.append(sent), log.append(message(conversation, bob, "behind"))]);
+  const outcomes = await Promise.all([
+    log.append(sent),
+    log.append(sent),
+    log.append(message(conversation, bob, "behind")),
+  ]);
   expect(outcomes.map((outcome) => [outcome.status, appended(outcome).seq])).toEqual([
     ["stored", 2],
     ["known", 2],
@@ -103,7 +124,9 @@ test("append() refuses another body under a stored id [MSG-2]", async () => {
   const conversation = await createConversation(database.db, [ann, bob]);
   const sent = message(conversation, bob, "one body");
   await log.append(sent);
-  expect(await log.append(message(conversation, bob, "another body", { id: sent.id }))).toEqual({ status: "conflict_body" });
+  expect(await log.append(message(conversation, bob, "another body", { id: sent.id }))).toEqual({
+    status: "conflict_body",
+  });
   expect(await log.append({ ...sent, kind: "membership" })).toEqual({ status: "conflict_body" });
   expect((await readLog(database.db, conversation)).length).toBe(2);
 });
@@ -129,7 +152,9 @@ test("append() refuses strangers, former members, those who may not send, and un
   });
   await db.query("update members set can_send = false where conversation = $1 and account = $2", [conversation, bob]);
   expect(await log.append(message(conversation, eve, "after leaving"))).toEqual({ status: "not_member" });
-  expect(await log.append(message(conversation, eve, "with an old check", { membersVersion: 1 }))).toEqual({ status: "not_member" });
+  expect(await log.append(message(conversation, eve, "with an old check", { membersVersion: 1 }))).toEqual({
+    status: "not_member",
+  });
   expect(await log.append(message(conversation, bob, "muted"))).toEqual({ status: "not_member" });
   expect(await log.append(message(uuidv7() as ConversationId, ann, "nowhere"))).toEqual({ status: "no_conversation" });
   // Stored wins over every refusal: the retry of what was accepted is known, with the version of today.
@@ -141,23 +166,31 @@ test("append() lets the check of an equal version stand, and gives the newer ver
   const { db } = database;
   const conversation = await createConversation(db, [ann]);
   // The node vouches for the sender: no member row is read.
-  expect(await log.append(message(conversation, eve, "vouched for", { membersVersion: 1 }))).toMatchObject({ status: "stored" });
+  expect(await log.append(message(conversation, eve, "vouched for", { membersVersion: 1 }))).toMatchObject({
+    status: "stored",
+  });
   await changeMembership(db, {
     ...{ conversationId: conversation, actorId: ann, change: "add", accountIds: [bob], canSend: true },
     ...{ event: membershipEvent("joined"), limit: 10 },
   });
-  expect(await log.append(message(conversation, ann, "older", { membersVersion: 1 }))).toMatchObject({ status: "stored", membersVersion: 2 });
+  expect(await log.append(message(conversation, ann, "older", { membersVersion: 1 }))).toMatchObject({
+    status: "stored",
+    membersVersion: 2,
+  });
 });
 
 test("append() refuses ids more than 24 h away unless they are stored, however long ago [MSG-7]", async () => {
   const { db } = database;
   const conversation = await createConversation(db, [ann, bob]);
-  const at = (distance: number) => message(conversation, bob, `id ${distance}`, { id: newMessageId(Date.now() + distance) });
+  const at = (distance: number) =>
+    message(conversation, bob, `id ${distance}`, { id: newMessageId(Date.now() + distance) });
   expect(await log.append(at(-DAY_MS - 5_000))).toEqual({ status: "id_out_of_window" });
   expect(await log.append(at(DAY_MS + 5_000))).toEqual({ status: "id_out_of_window" });
   expect(await log.append(at(-DAY_MS + 5_000))).toMatchObject({ status: "stored" });
   expect(await log.append(at(DAY_MS - 5_000))).toMatchObject({ status: "stored" });
-  expect(await log.append(message(conversation, bob, "the first day", { id: newMessageId(0) }))).toEqual({ status: "id_out_of_window" });
+  expect(await log.append(message(conversation, bob, "the first day", { id: newMessageId(0) }))).toEqual({
+    status: "id_out_of_window",
+  });
 
   // A device comes back after ten days with a send whose answer it never got.
   const ago = Date.now() - 10 * DAY_MS;
@@ -178,7 +211,10 @@ test("append() knows a twin whose body is gone [MSG-10]", async () => {
   const conversation = await createConversation(db, [ann, bob]);
   const sent = message(conversation, bob, "short-lived");
   const stored = appended(await log.append(sent));
-  await db.query("update events set body = null, reason = 1 where conversation = $1 and seq = $2", [conversation, stored.seq]);
+  await db.query("update events set body = null, reason = 1 where conversation = $1 and seq = $2", [
+    conversation,
+    stored.seq,
+  ]);
   expect(await log.append(sent)).toEqual({ ...stored, status: "known" });
   expect(await log.append(message(conversation, bob, "other", { id: sent.id }))).toEqual({ status: "conflict_body" });
 });
@@ -191,16 +227,22 @@ test("append() gives an event the earlier of its own end and the conversation's 
     const outcome = appended(await log.append(message(conversation, ann, "x", { expireAfter })));
     return outcome.expiresAt === null ? null : (outcome.expiresAt - outcome.createdAt) / 1_000;
   };
-  expect([await life(kept, null), await life(kept, 60), await life(fading, null), await life(fading, 60), await life(fading, 7_200)]).toEqual([
-    null, 60, 3_600, 60, 3_600,
-  ]);
+  expect([
+    await life(kept, null),
+    await life(kept, 60),
+    await life(fading, null),
+    await life(fading, 60),
+    await life(fading, 7_200),
+  ]).toEqual([null, 60, 3_600, 60, 3_600]);
   expect((await readLog(db, kept)).map((event) => event.kept)).toEqual([true, true, true]);
   expect((await readLog(db, fading)).map((event) => event.kept)).toEqual([false, false, false, false]);
 });
 
 test("append() updates heads in place (HOT), so a busy conversation costs no vacuum", async () => {
   const { db } = database;
-  const conversations = await Promise.all(upTo(20).map(() => createConversation(db, [ann, bob], { retentionSeconds: 3_600 })));
+  const conversations = await Promise.all(
+    upTo(20).map(() => createConversation(db, [ann, bob], { retentionSeconds: 3_600 })),
+  );
   await db.query("select pg_stat_reset_single_table_counters('conversations'::regclass)");
   for (const round of upTo(30)) {
     await Promise.all(conversations.map((conversation) => log.append(message(conversation, ann, `round ${round}`))));
@@ -234,7 +276,11 @@ test("append() reads no table from end to end, although its plan was made when p
   await Promise.all([conversation, fading].map((id) => own.append(message(id, writer, "the plan is made now"))));
   const before = await scans(db);
   for (const n of upTo(20)) {
-    await Promise.all(upTo(50).map((m) => own.append(message(m % 2 === 0 ? conversation : fading, m % 3 === 0 ? writer : other, `${n} ${m}`))));
+    await Promise.all(
+      upTo(50).map((m) =>
+        own.append(message(m % 2 === 0 ? conversation : fading, m % 3 === 0 ? writer : other, `${n} ${m}`)),
+      ),
+    );
   }
   const change = { conversationId: fading, actorId: writer, accountIds: [other], canSend: true, limit: 10 };
   await changeMembership(db, { ...change, change: "remove", event: membershipEvent("removed") });
@@ -257,5 +303,7 @@ async function scans(db: Database): Promise<{ sequential: number; inserted: numb
 
 test("append() refuses a digest of another length as failed", async () => {
   const conversation = await createConversation(database.db, [ann]);
-  expect(await log.append(message(conversation, ann, "x", { digest: new Uint8Array(15) }))).toEqual({ status: "failed" });
+  expect(await log.append(message(conversation, ann, "x", { digest: new Uint8Array(15) }))).toEqual({
+    status: "failed",
+  });
 });

@@ -49,7 +49,11 @@ async function sendAll(log: EventLog, requests: readonly AppendRequest[]): Promi
   return places;
 }
 
-async function expectWhole(db: Database, sent: readonly AppendRequest[], places: ReadonlyMap<string, Appended>): Promise<void> {
+async function expectWhole(
+  db: Database,
+  sent: readonly AppendRequest[],
+  places: ReadonlyMap<string, Appended>,
+): Promise<void> {
   const events = await readLog(db, conversation);
   expect(events.map((event) => event.seq)).toEqual(upTo(sent.length + 1));
   expect(events.slice(1).map((event) => event.id)).toEqual(sent.map((request) => request.id));
@@ -67,7 +71,10 @@ async function killLanes(db: Database): Promise<number> {
 test("append() survives killed backends: every message once, in order, each answered with its own place", async () => {
   const { db } = database;
   let [faults, batches, progress] = [0, 0, 0];
-  await using log = openLog(db, { limits: { batchEvents: 8 }, observer: { fault: () => faults++, batch: () => batches++ } });
+  await using log = openLog(db, {
+    limits: { batchEvents: 8 },
+    observer: { fault: () => faults++, batch: () => batches++ },
+  });
   const sent = upTo(1_000).map((n) => message(conversation, bob, `message ${n}`));
   const sending = sendAll(log, sent);
   let killed = 0;
@@ -82,42 +89,50 @@ test("append() survives killed backends: every message once, in order, each answ
   await expectWhole(db, sent, places);
 }, 20_000);
 
-test.skipIf(FOREIGN_SERVER)("append() answers while the server is away, and goes on when it is back", async () => {
-  const { db } = database;
-  await using log = openLog(db, { limits: { deadlineMs: 400 } });
-  const first = message(conversation, bob, "before");
-  const places = await sendAll(log, [first]);
-  await stopDatabaseServer();
-  const away = upTo(20).map((n) => message(conversation, bob, `away ${n}`));
-  const begun = performance.now();
-  let outcomes: AppendOutcome[];
-  try {
-    outcomes = await Promise.all(away.map((request) => log.append(request)));
-  } finally {
-    await startDatabaseServer();
-  }
-  expect(outcomes).toEqual(away.map(() => ({ status: "unavailable" })));
-  expect(performance.now() - begun).toBeGreaterThanOrEqual(400);
-  const back = performance.now();
-  for (const [id, place] of await sendAll(log, away)) places.set(id, place);
-  expect(performance.now() - back).toBeLessThan(3_000);
-  await expectWhole(db, [first, ...away], places);
-}, 20_000);
+test.skipIf(FOREIGN_SERVER)(
+  "append() answers while the server is away, and goes on when it is back",
+  async () => {
+    const { db } = database;
+    await using log = openLog(db, { limits: { deadlineMs: 400 } });
+    const first = message(conversation, bob, "before");
+    const places = await sendAll(log, [first]);
+    await stopDatabaseServer();
+    const away = upTo(20).map((n) => message(conversation, bob, `away ${n}`));
+    const begun = performance.now();
+    let outcomes: AppendOutcome[];
+    try {
+      outcomes = await Promise.all(away.map((request) => log.append(request)));
+    } finally {
+      await startDatabaseServer();
+    }
+    expect(outcomes).toEqual(away.map(() => ({ status: "unavailable" })));
+    expect(performance.now() - begun).toBeGreaterThanOrEqual(400);
+    const back = performance.now();
+    for (const [id, place] of await sendAll(log, away)) places.set(id, place);
+    expect(performance.now() - back).toBeLessThan(3_000);
+    await expectWhole(db, [first, ...away], places);
+  },
+  20_000,
+);
 
-test.skipIf(FOREIGN_SERVER)("append() rides out a restart that is shorter than the deadline", async () => {
-  const { db } = database;
-  await using log = openLog(db, { limits: { deadlineMs: 15_000 } });
-  const sent = upTo(600).map((n) => message(conversation, bob, `message ${n}`));
-  const answers = sent.map((request) => log.append(request));
-  await stopDatabaseServer();
-  const during = upTo(20).map((n) => message(conversation, bob, `during ${n}`));
-  answers.push(...during.map((request) => log.append(request)));
-  await startDatabaseServer();
-  const outcomes = await Promise.all(answers);
-  const all = [...sent, ...during];
-  expect(outcomes.filter((outcome) => !("seq" in outcome))).toEqual([]);
-  await expectWhole(db, all, new Map(all.map((request, index) => [request.id, outcomes[index] as Appended])));
-}, 30_000);
+test.skipIf(FOREIGN_SERVER)(
+  "append() rides out a restart that is shorter than the deadline",
+  async () => {
+    const { db } = database;
+    await using log = openLog(db, { limits: { deadlineMs: 15_000 } });
+    const sent = upTo(600).map((n) => message(conversation, bob, `message ${n}`));
+    const answers = sent.map((request) => log.append(request));
+    await stopDatabaseServer();
+    const during = upTo(20).map((n) => message(conversation, bob, `during ${n}`));
+    answers.push(...during.map((request) => log.append(request)));
+    await startDatabaseServer();
+    const outcomes = await Promise.all(answers);
+    const all = [...sent, ...during];
+    expect(outcomes.filter((outcome) => !("seq" in outcome))).toEqual([]);
+    await expectWhole(db, all, new Map(all.map((request, index) => [request.id, outcomes[index] as Appended])));
+  },
+  30_000,
+);
 
 test("append() answers busy at the deadline, to everything behind it too, and to nobody else", async () => {
   const { db } = database;
@@ -161,7 +176,9 @@ test("append() keeps trying while the whole table is locked, and loses nothing",
   const sent = upTo(30).map((n) => message(conversation, bob, `message ${n}`));
   const sending = sendAll(log, sent);
   await until("the lane waits for the table", async () => {
-    const rows = await db.query("select 1 from pg_stat_activity where application_name like 'sotto lane%' and wait_event_type = 'Lock'");
+    const rows = await db.query(
+      "select 1 from pg_stat_activity where application_name like 'sotto lane%' and wait_event_type = 'Lock'",
+    );
     return rows.length > 0;
   });
   await locker.query("commit");
@@ -172,7 +189,10 @@ test("append() answers unavailable while a frozen statement holds its batch, and
   const { db } = database;
   const late: AppendRequest[] = [];
   // One waits longer for its lock than its caller waits for the answer.
-  await using log = openLog(db, { limits: { deadlineMs: 300, lockMs: 1_900 }, observer: { late: (request) => late.push(request) } });
+  await using log = openLog(db, {
+    limits: { deadlineMs: 300, lockMs: 1_900 },
+    observer: { late: (request) => late.push(request) },
+  });
   await using holder = await holdHead(db, conversation);
   const sent = message(conversation, bob, "slow");
   expect(await log.append(sent)).toEqual({ status: "unavailable" });
@@ -189,16 +209,30 @@ test("append() refuses as overloaded what exceeds the queue, by number and by by
     return (await Promise.all(sent)).map((outcome) => outcome.status);
   };
   await using few = openLog(db, { lanes: 1, limits: { queueEvents: 3 } });
-  expect(await outcomesOf(few, ["1", "2", "3", "4", "5"])).toEqual(["stored", "stored", "stored", "overloaded", "overloaded"]);
+  expect(await outcomesOf(few, ["1", "2", "3", "4", "5"])).toEqual([
+    "stored",
+    "stored",
+    "stored",
+    "overloaded",
+    "overloaded",
+  ]);
   await using small = openLog(db, { lanes: 1, limits: { queueBytes: 100 } });
-  expect(await outcomesOf(small, ["x".repeat(60), "y".repeat(60), "z".repeat(40)])).toEqual(["stored", "overloaded", "stored"]);
+  expect(await outcomesOf(small, ["x".repeat(60), "y".repeat(60), "z".repeat(40)])).toEqual([
+    "stored",
+    "overloaded",
+    "stored",
+  ]);
   expect(await outcomesOf(small, ["and again"])).toEqual(["stored"]);
   expect([few.depth, small.depth]).toEqual([0, 0]);
 });
 
 test("append() splits batches by bytes and by number, and lets an event of any size go alone", async () => {
   const batches: number[] = [];
-  const log = openLog(database.db, { lanes: 1, limits: { batchEvents: 4, batchBytes: 100 }, observer: { batch: (events) => batches.push(events) } });
+  const log = openLog(database.db, {
+    lanes: 1,
+    limits: { batchEvents: 4, batchBytes: 100 },
+    observer: { batch: (events) => batches.push(events) },
+  });
   const texts = ["x".repeat(500), "y".repeat(60), "z".repeat(60), ...upTo(6).map(String)];
   await Promise.all(texts.map((text) => log.append(message(conversation, bob, text))));
   await log[Symbol.asyncDispose]();
@@ -214,7 +248,9 @@ test("disposing the log answers what is queued, refuses what is new, and leaves 
   await closing;
   expect((await Promise.all(sent)).every((outcome) => outcome.status === "stored")).toBe(true);
   await until("the lanes' connections are gone", async () => {
-    const rows = await db.query("select 1 from pg_stat_activity where datname = current_database() and application_name like 'sotto lane%'");
+    const rows = await db.query(
+      "select 1 from pg_stat_activity where datname = current_database() and application_name like 'sotto lane%'",
+    );
     return rows.length === 0;
   });
 });

@@ -47,7 +47,16 @@ function change(
   changes: Partial<MembershipChangeRequest> = {},
 ) {
   const event = membershipEvent(`${what} ${accountIds.join()}`);
-  return changeMembership(database.db, { conversationId, actorId, change: what, accountIds, canSend: true, event, limit: 100, ...changes });
+  return changeMembership(database.db, {
+    conversationId,
+    actorId,
+    change: what,
+    accountIds,
+    canSend: true,
+    event,
+    limit: 100,
+    ...changes,
+  });
 }
 
 interface Interval {
@@ -79,13 +88,22 @@ test("insertConversation() stores members and the first event with seq 1", async
   expect(created).toMatchObject({ seq: 1, sender: ann, kind: 2, body: "created", counted: 0, kept: false });
   expect((created?.expires_at?.getTime() ?? 0) - (created?.at.getTime() ?? 0)).toBe(60_000);
   expect(await readMembers(id)).toEqual(
-    [ann, bob, eve].toSorted().map((account) => ({ account, joined_seq: 1, left_seq: null, role: account === ann ? 1 : 3 })),
+    [ann, bob, eve]
+      .toSorted()
+      .map((account) => ({ account, joined_seq: 1, left_seq: null, role: account === ann ? 1 : 3 })),
   );
-  expect(await readHead(database.db, id)).toMatchObject({ last_seq: 1, members_version: 1, counted: 0, last_message_id: null });
+  expect(await readHead(database.db, id)).toMatchObject({
+    last_seq: 1,
+    members_version: 1,
+    counted: 0,
+    last_message_id: null,
+  });
 });
 
 test("insertConversation() gives both people the same dm, however often and at once they ask", async () => {
-  const attempts = upTo(12).map((n) => insertConversation(database.db, n % 2 === 0 ? newDm(ann, bob) : newDm(bob, ann)));
+  const attempts = upTo(12).map((n) =>
+    insertConversation(database.db, n % 2 === 0 ? newDm(ann, bob) : newDm(bob, ann)),
+  );
   const outcomes = await Promise.all(attempts);
   const ids = new Set(outcomes.map((outcome) => ("id" in outcome ? outcome.id : "")));
   expect(ids.size).toBe(1);
@@ -151,12 +169,25 @@ test("changeMembership() refuses what the actor may not do, and changes nothing"
     nobody: await change(id, ann, "add", []),
     dmAdds: await change(dmId, eve, "add", [ann]),
     dmLeaves: await change(dmId, eve, "remove", [eve]),
-    oldId: await change(id, ann, "add", [zoe], { event: membershipEvent("add", newMessageId(Date.now() - DAY_MS - 5_000)) }),
+    oldId: await change(id, ann, "add", [zoe], {
+      event: membershipEvent("add", newMessageId(Date.now() - DAY_MS - 5_000)),
+    }),
   };
   expect(Object.fromEntries(Object.entries(outcomes).map(([name, { status }]) => [name, status]))).toEqual({
     ...{ stranger: "no_conversation", nowhere: "no_conversation", memberAdds: "forbidden", memberRemoves: "forbidden" },
-    ...{ adminRemovesOwner: "forbidden", alreadyThere: "already_member", notThere: "not_member", unknown: "no_account" },
-    ...{ tooMany: "too_many", nobody: "forbidden", dmAdds: "forbidden", dmLeaves: "forbidden", oldId: "id_out_of_window" },
+    ...{
+      adminRemovesOwner: "forbidden",
+      alreadyThere: "already_member",
+      notThere: "not_member",
+      unknown: "no_account",
+    },
+    ...{
+      tooMany: "too_many",
+      nobody: "forbidden",
+      dmAdds: "forbidden",
+      dmLeaves: "forbidden",
+      oldId: "id_out_of_window",
+    },
   });
   expect(await readHead(database.db, id)).toMatchObject({ last_seq: 1, members_version: 1 });
   expect((await readMembers(id)).length).toBe(3);
@@ -169,7 +200,9 @@ test("changeMembership() knows its own repetition, also of one who has left, and
   const first = await change(id, bob, "remove", [bob], { event });
   expect(await change(id, bob, "remove", [bob], { event })).toEqual({ ...first, status: "known" } as typeof first);
   expect(await change(id, ann, "remove", [bob], { event })).toEqual({ status: "conflict" });
-  expect(await change(id, bob, "remove", [bob], { event: { ...event, digest: new Uint8Array(16) } })).toEqual({ status: "conflict" });
+  expect(await change(id, bob, "remove", [bob], { event: { ...event, digest: new Uint8Array(16) } })).toEqual({
+    status: "conflict",
+  });
   const elsewhere = await createConversation(database.db, [ann, bob]);
   expect(await change(elsewhere, bob, "remove", [bob], { event })).toEqual({ status: "conflict" });
   expect((await readHead(database.db, id)).last_seq).toBe(2);
@@ -179,7 +212,8 @@ test("changeMembership() hands ownership on: to the oldest admin, else the oldes
   const id = await createConversation(database.db, [ann]);
   for (const account of [bob, eve, zoe]) await change(id, ann, "add", [account]);
   await database.db.query("update members set role = 2 where conversation = $1 and account = $2", [id, zoe]);
-  const owners = async () => (await readMembers(id)).filter((each) => each.role === 1 && each.left_seq === null).map((each) => each.account);
+  const owners = async () =>
+    (await readMembers(id)).filter((each) => each.role === 1 && each.left_seq === null).map((each) => each.account);
   await change(id, ann, "remove", [ann]);
   expect(await owners()).toEqual([zoe]);
   await change(id, zoe, "remove", [zoe]);
@@ -221,7 +255,9 @@ test("random changes and sends from several nodes leave exactly the history that
       return;
     }
     const what = random() < 0.6 ? "add" : "remove";
+    // The first stays, else all might leave and the rest of the run would show nothing.
     const accounts = random() < 0.3 ? [actor] : [...new Set([pick(people), pick(people)])];
+    if (what === "remove" && accounts.includes(ann)) return;
     const outcome = await change(id, actor, what, accounts);
     if (!("seq" in outcome)) return;
     const { seq } = outcome;
@@ -260,11 +296,15 @@ test("random changes and sends from several nodes leave exactly the history that
     fact.apply(members, intervals);
   }
   for (const [account, joined] of members) intervals.push(`${account} ${joined} null`);
-  const stored = (await readMembers(id)).map(({ account, joined_seq, left_seq }) => `${account} ${joined_seq} ${left_seq}`);
+  const stored = (await readMembers(id)).map(
+    ({ account, joined_seq, left_seq }) => `${account} ${joined_seq} ${left_seq}`,
+  );
   expect(stored.toSorted()).toEqual(intervals.toSorted());
   expect(facts.length).toBeGreaterThan(50);
   const events = await readLog(db, id);
-  expect(events.slice(1).map((event) => [event.seq, event.sender])).toEqual(facts.map((fact) => [fact.seq, fact.sender]));
+  expect(events.slice(1).map((event) => [event.seq, event.sender])).toEqual(
+    facts.map((fact) => [fact.seq, fact.sender]),
+  );
   expect(new Set(events.map((event): MessageId => event.id)).size).toBe(events.length);
 }, 30_000);
 

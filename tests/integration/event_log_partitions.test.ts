@@ -88,7 +88,10 @@ test("ensurePartitions() makes what is missing, once, also when many nodes ask a
   expect(await ensurePartitions(database.db, at + DAY_MS)).toBe(2);
   // On the first of a month yesterday lies in the month before.
   await ensurePartitions(database.db, Date.UTC(2028, 2, 1));
-  const [months, days] = [(await partitions(database.db)).filter((name) => /2028/.test(name) && /_m/.test(name)), await partitions(database.db)];
+  const [months, days] = [
+    (await partitions(database.db)).filter((name) => /2028/.test(name) && /_m/.test(name)),
+    await partitions(database.db),
+  ];
   expect(months).toEqual(["events_m202802", "events_m202803", "events_m202804"]);
   expect(days).toContain("events_d20280229");
 });
@@ -138,7 +141,8 @@ test("purgeExpired() leaves a tombstone where a body has expired, and nothing el
   await using keeper = await keeperConnection();
   expect(await purgeExpired(keeper, now)).toEqual({ bodies: 0, partitions: [] });
   expect(await purgeExpired(keeper, now + 120_000)).toEqual({ bodies: 2, partitions: [] });
-  const bodies = async (id: ConversationId) => (await readLog(db, id)).map((event) => [event.seq, event.body, event.reason]);
+  const bodies = async (id: ConversationId) =>
+    (await readLog(db, id)).map((event) => [event.seq, event.body, event.reason]);
   expect(await bodies(fading)).toEqual([
     [1, "created", null],
     [2, null, 2],
@@ -231,7 +235,9 @@ test("purgeExpired() completes a detach that was cut off, and a drop that never 
   await until("the detach has been cut off", async () => {
     const states = await listDayPartitions(db, FAR_DAY);
     const cut = states.find((partition) => partition.name === second)?.state === "detaching";
-    const [busy] = await db.query<{ busy: number }>("select count(*)::int as busy from pg_stat_activity where query like '%concurrently' and state = 'active'");
+    const [busy] = await db.query<{ busy: number }>(
+      "select count(*)::int as busy from pg_stat_activity where query like '%concurrently' and state = 'active'",
+    );
     return cut && busy?.busy === 0;
   });
   expect(await send(conversation, "writes go on")).toBe(2);

@@ -20,6 +20,7 @@ import {
   openLog,
   readHead,
   readLog,
+  until,
   untilWaiting,
   upTo,
 } from "./event_log_support.ts";
@@ -63,7 +64,9 @@ test("2. a twin leaves no hole in the numbers", async () => {
   const conversation = await createConversation(database.db, [ann, bob]);
   const sent = message(conversation, bob, "twice");
   await using other = await appendUncommitted([sent]);
-  const batch = [message(conversation, ann, "before"), sent, message(conversation, ann, "after")].map((request) => log.append(request));
+  const batch = [message(conversation, ann, "before"), sent, message(conversation, ann, "after")].map((request) =>
+    log.append(request),
+  );
   await untilWaiting(database.db, 1);
   await other.query("commit");
   expect(await Promise.all(batch)).toMatchObject([{ seq: 3 }, { status: "known", seq: 2 }, { seq: 4 }]);
@@ -73,7 +76,9 @@ test("2. a twin leaves no hole in the numbers", async () => {
 test("3. heads are read under their lock: many writers give each number once", async () => {
   const conversation = await createConversation(database.db, [ann, bob]);
   const logs = upTo(4).map(() => openLog(database.db));
-  const outcomes = await Promise.all(upTo(400).map((n) => logs[n % 4]?.append(message(conversation, ann, `message ${n}`))));
+  const outcomes = await Promise.all(
+    upTo(400).map((n) => logs[n % 4]?.append(message(conversation, ann, `message ${n}`))),
+  );
   for (const each of logs) await each[Symbol.asyncDispose]();
   const numbers = outcomes.map((outcome) => (outcome !== undefined && "seq" in outcome ? outcome.seq : 0));
   expect(numbers.toSorted((a, b) => a - b)).toEqual(upTo(401).slice(1));
@@ -110,7 +115,9 @@ test("6. two ids swapped over two conversations on two nodes do not deadlock", a
   const { db } = database;
   await using otherLog = openLog(db, { lanes: 1 });
   await using oneLog = openLog(db, { lanes: 1 });
-  const pairs = await Promise.all(upTo(40).map(() => Promise.all([createConversation(db, [ann]), createConversation(db, [eve])])));
+  const pairs = await Promise.all(
+    upTo(40).map(() => Promise.all([createConversation(db, [ann]), createConversation(db, [eve])])),
+  );
   await Promise.all(
     pairs.flatMap(([here, there], n) => {
       const [x, y] = [message(here, ann, `x ${n}`), message(there, eve, `y ${n}`)];
@@ -118,10 +125,15 @@ test("6. two ids swapped over two conversations on two nodes do not deadlock", a
         { ...y, conversationId: here, senderId: ann },
         { ...x, conversationId: there, senderId: eve },
       ];
-      return [...[x, y].map((request) => oneLog.append(request)), ...swapped.map((request) => otherLog.append(request))];
+      return [
+        ...[x, y].map((request) => oneLog.append(request)),
+        ...swapped.map((request) => otherLog.append(request)),
+      ];
     }),
   );
-  const [row] = await db.query<{ deadlocks: number }>("select deadlocks from pg_stat_database where datname = current_database()");
+  const [row] = await db.query<{ deadlocks: number }>(
+    "select deadlocks from pg_stat_database where datname = current_database()",
+  );
   expect(row?.deadlocks).toBe(0);
   for (const conversation of pairs.flat()) {
     const events = await readLog(db, conversation);
@@ -147,7 +159,9 @@ test("7. a sender's order holds although the head is locked and released while i
     await holder.query("commit");
   }
   await Promise.all(answers);
-  expect((await readLog(db, conversation)).slice(1).map((event) => event.id)).toEqual(sent.map((request) => request.id));
+  expect((await readLog(db, conversation)).slice(1).map((event) => event.id)).toEqual(
+    sent.map((request) => request.id),
+  );
 });
 
 test("8. one stuck head holds up nobody else, and its own messages keep their order", async () => {
@@ -184,10 +198,10 @@ test("9. a locked head does not stop what only refers to the conversation", asyn
   await using other = await appendUncommitted([message(conversation, ann, "held")]);
   await using reader = await db.connect("reader", { settings: { lock_timeout: "100ms" } });
   await reader.query("insert into confirmations (conversation, account, seq) values ($1, $2, 1)", [conversation, bob]);
-  await reader.query("insert into device_cursors (device, conversation, account, acked_seq) values (gen_random_uuid(), $1, $2, 1)", [
-    conversation,
-    bob,
-  ]);
+  await reader.query(
+    "insert into device_cursors (device, conversation, account, acked_seq) values (gen_random_uuid(), $1, $2, 1)",
+    [conversation, bob],
+  );
   await other.query("commit");
 });
 
@@ -200,7 +214,9 @@ test("10. times never fall while numbers rise, also when the clock was set back"
   await other.query("commit");
   await second;
   // As if the server's clock had been two minutes fast until now.
-  await db.query("update conversations set last_activity = last_activity + interval '2 minutes' where id = $1", [conversation]);
+  await db.query("update conversations set last_activity = last_activity + interval '2 minutes' where id = $1", [
+    conversation,
+  ]);
   await log.append(message(conversation, bob, "third"));
   await log.append(message(conversation, bob, "fourth"));
   const times = (await readLog(db, conversation)).map((event) => event.at.getTime());
@@ -222,7 +238,9 @@ test("11. a commit that fails is no receipt, and the one event at fault fails al
   await db.query(
     `create constraint trigger poison after insert on ${partition?.name} deferrable initially deferred for each row execute function refuse_poison()`,
   );
-  const sent = upTo(64).map((n) => message(n % 2 === 0 ? conversation : beside, n % 4 < 2 ? ann : bob, n === 30 ? "poison" : `message ${n}`));
+  const sent = upTo(64).map((n) =>
+    message(n % 2 === 0 ? conversation : beside, n % 4 < 2 ? ann : bob, n === 30 ? "poison" : `message ${n}`),
+  );
   const outcomes = await Promise.all(sent.map((request) => log.append(request)));
   const stored = [...(await readLog(db, conversation)), ...(await readLog(db, beside))].map((event) => event.id);
   outcomes.forEach((outcome, index) => {
@@ -256,7 +274,7 @@ test("12. a node frozen in the middle of its appends holds no head", async () =>
       expect(performance.now() - begun).toBeLessThan(1_000);
       const before = (await readHead(db, conversation)).last_seq;
       child.kill("SIGCONT");
-      while ((await readHead(db, conversation)).last_seq === before) continue;
+      await until("the thawed node goes on", async () => (await readHead(db, conversation)).last_seq > before);
     }
   } finally {
     child.kill("SIGKILL");

@@ -122,7 +122,11 @@ export function upTo(last: number): number[] {
 }
 
 /** Waits until `condition` holds; a test that waits for ever fails by its own limit. */
-export async function until(what: string, condition: () => boolean | Promise<boolean>, milliseconds = 10_000): Promise<void> {
+export async function until(
+  what: string,
+  condition: () => boolean | Promise<boolean>,
+  milliseconds = 10_000,
+): Promise<void> {
   const end = performance.now() + milliseconds;
   while (!(await condition())) {
     if (performance.now() > end) throw new Error(`Wait in vain: ${what}`);

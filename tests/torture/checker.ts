@@ -109,7 +109,8 @@ function checkAnswers({ answers, stored }: History, fault: Fault): void {
     if (event === undefined) fault("what was acknowledged is not stored", answer);
     else if (event.seq !== answer.seq) fault("an acknowledgement names another number", answer);
     else if (event.at !== answer.at) fault("an acknowledgement names another time", answer);
-    else if (event.sender !== answer.sender || event.digest !== answer.digest) fault("what is stored is not what was sent", answer);
+    else if (event.sender !== answer.sender || event.digest !== answer.digest)
+      fault("what is stored is not what was sent", answer);
     if (answer.order === null) continue;
     const sender = `${answer.conversation} ${answer.sender}`;
     const seen = orders.get(sender) ?? [];
@@ -117,7 +118,8 @@ function checkAnswers({ answers, stored }: History, fault: Fault): void {
     seen.push({ order: answer.order, seq: answer.seq });
   }
   for (const event of stored) {
-    if (event.seq > 1 && !attempted.has(`${event.conversation} ${event.id}`)) fault("what nobody sent is stored", event);
+    if (event.seq > 1 && !attempted.has(`${event.conversation} ${event.id}`))
+      fault("what nobody sent is stored", event);
   }
   for (const [sender, seen] of orders) {
     seen.sort((a, b) => a.order - b.order);
@@ -137,15 +139,21 @@ function checkMembers({ stored, intervals }: History, fault: Fault): void {
     const key = `${interval.conversation} ${interval.account}`;
     byMember.set(key, [...(byMember.get(key) ?? []), interval]);
   }
-  const changes = new Set(stored.filter((event) => event.kind === 2).map((event) => `${event.conversation} ${event.seq}`));
+  const changes = new Set(
+    stored.filter((event) => event.kind === 2).map((event) => `${event.conversation} ${event.seq}`),
+  );
   for (const event of stored) {
     const own = byMember.get(`${event.conversation} ${event.sender}`) ?? [];
-    const inside = own.some(({ joined_seq, left_seq }) => joined_seq <= event.seq && (left_seq === null || event.seq < left_seq));
+    const inside = own.some(
+      ({ joined_seq, left_seq }) => joined_seq <= event.seq && (left_seq === null || event.seq < left_seq),
+    );
     const leaving = event.kind === 2 && own.some(({ left_seq }) => left_seq === event.seq);
     if (!inside && !leaving) fault("an event comes from outside of a membership", event);
   }
   for (const { conversation, account, joined_seq, left_seq } of intervals) {
-    if (!changes.has(`${conversation} ${joined_seq}`)) fault("a membership begins without an event", { account, joined_seq });
-    if (left_seq !== null && !changes.has(`${conversation} ${left_seq}`)) fault("a membership ends without an event", { account, left_seq });
+    if (!changes.has(`${conversation} ${joined_seq}`))
+      fault("a membership begins without an event", { account, joined_seq });
+    if (left_seq !== null && !changes.has(`${conversation} ${left_seq}`))
+      fault("a membership ends without an event", { account, left_seq });
   }
 }

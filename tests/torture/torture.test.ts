@@ -11,7 +11,14 @@ import { join } from "node:path";
 import { setTimeout as after } from "node:timers/promises";
 import { type Database, DatabaseFault } from "../../src/platform/postgres.ts";
 import type { ConversationId } from "../../src/protocol/mod.ts";
-import { createAccounts, createConversation, createLogDatabase, holdHead, until, upTo } from "../integration/event_log_support.ts";
+import {
+  createAccounts,
+  createConversation,
+  createLogDatabase,
+  holdHead,
+  until,
+  upTo,
+} from "../integration/event_log_support.ts";
 import { crashDatabaseServer, type TestDatabase } from "../support/postgres.ts";
 import { type Answer, check, type Head, type History, type Interval, type Stored } from "./checker.ts";
 import type { Orders } from "./worker.ts";
@@ -39,19 +46,29 @@ test(
     if (owner === undefined) throw new Error("Make people first");
     const [senders, racers, guests] = [people.slice(0, PROCESSES * 3), people.slice(-8, -6), people.slice(-6)];
     const conversations = await Promise.all(
-      upTo(8).map((n) => createConversation(db, [owner, ...senders, ...racers], { retentionSeconds: n % 2 === 0 ? 3_600 : null })),
+      upTo(8).map((n) =>
+        createConversation(db, [owner, ...senders, ...racers], { retentionSeconds: n % 2 === 0 ? 3_600 : null }),
+      ),
     );
     const children = upTo(PROCESSES).map((index) => {
       const own = senders.slice((index - 1) * 3, index * 3);
       const shared = { url: database.url, seconds: SECONDS, base: Date.now(), conversations, owner, racers, guests };
       const orders: Orders = { ...shared, process: index, senders: own };
-      return Bun.spawn([process.execPath, join(import.meta.dir, "worker.ts"), JSON.stringify(orders)], { stdout: "pipe", stderr: "inherit" });
+      return Bun.spawn([process.execPath, join(import.meta.dir, "worker.ts"), JSON.stringify(orders)], {
+        stdout: "pipe",
+        stderr: "inherit",
+      });
     });
     let history: History;
     try {
       const outputs = children.map((child) => new Response(child.stdout).text());
       await torment(db, conversations, children);
-      const answers = (await Promise.all(outputs)).flatMap((text) => text.split("\n").filter(Boolean).map((line): Answer => JSON.parse(line)));
+      const answers = (await Promise.all(outputs)).flatMap((text) =>
+        text
+          .split("\n")
+          .filter(Boolean)
+          .map((line): Answer => JSON.parse(line)),
+      );
       expect(await Promise.all(children.map((child) => child.exited))).toEqual([0, 0, 0]);
       history = { answers, ...(await readAll(db)) };
     } finally {
@@ -64,17 +81,24 @@ test(
     // A run in which little happened shows nothing.
     expect(history.stored.length).toBeGreaterThan(SECONDS * 100);
     expect(history.stored.filter((event) => event.kind === 2).length).toBeGreaterThan(20);
-    for (const status of ["known", "not_member", "busy"]) expect([status, (tally[status] ?? 0) > 0]).toEqual([status, true]);
+    for (const status of ["known", "not_member", "busy"])
+      expect([status, (tally[status] ?? 0) > 0]).toEqual([status, true]);
     expect(done.kills).toBeGreaterThan(SECONDS);
     expect(done.holds).toBeGreaterThan(SECONDS / 2);
-    const [row] = await db.query<{ deadlocks: number }>("select deadlocks from pg_stat_database where datname = current_database()");
+    const [row] = await db.query<{ deadlocks: number }>(
+      "select deadlocks from pg_stat_database where datname = current_database()",
+    );
     expect(row?.deadlocks).toBe(0);
   },
   (SECONDS + 40) * 1_000,
 );
 
 /** Does all of it to the processes and the database, again and again, until the time is over. */
-async function torment(db: Database, conversations: readonly ConversationId[], children: readonly { kill(signal: NodeJS.Signals): void }[]) {
+async function torment(
+  db: Database,
+  conversations: readonly ConversationId[],
+  children: readonly { kill(signal: NodeJS.Signals): void }[],
+) {
   const end = performance.now() + SECONDS * 1_000;
   const again = async (pace: number, deed: () => Promise<void>) => {
     while (performance.now() < end) {
@@ -120,7 +144,15 @@ async function freeze(child: { kill(signal: NodeJS.Signals): void }): Promise<vo
 async function crash(db: Database): Promise<void> {
   done.crashes++;
   await crashDatabaseServer();
-  await until("the server is back", () => db.query("select 1").then(() => true, () => false), 30_000);
+  await until(
+    "the server is back",
+    () =>
+      db.query("select 1").then(
+        () => true,
+        () => false,
+      ),
+    30_000,
+  );
 }
 
 async function readAll(db: Database): Promise<Omit<History, "answers">> {

@@ -30,7 +30,14 @@ export interface Orders {
   readonly guests: readonly AccountId[];
 }
 
-const FINAL: ReadonlySet<AppendOutcome["status"]> = new Set(["stored", "known", "not_member", "conflict_body", "conflict_id", "id_out_of_window"]);
+const FINAL: ReadonlySet<AppendOutcome["status"]> = new Set([
+  "stored",
+  "known",
+  "not_member",
+  "conflict_body",
+  "conflict_id",
+  "id_out_of_window",
+]);
 
 const orders = JSON.parse(process.argv[2] ?? "{}") as Orders;
 const db = openDatabase(orders.url, { poolSize: 4, queryTimeoutMs: 3_000 });
@@ -58,7 +65,10 @@ async function sender(account: AccountId, conversation: ConversationId): Promise
   let done: AppendRequest | undefined;
   while (going() || waiting.length > 0) {
     for (let i = Math.ceil(Math.random() * 12); going() && i > 0; i--) {
-      waiting.push({ request: message(conversation, account, `${account} ${next}`, { counts: chance(0.8) }), order: next++ });
+      waiting.push({
+        request: message(conversation, account, `${account} ${next}`, { counts: chance(0.8) }),
+        order: next++,
+      });
     }
     const answers = waiting.map(async (each) => {
       const twin = chance(0.1) ? log.append(each.request) : undefined;
@@ -126,7 +136,8 @@ async function doorkeeper(): Promise<void> {
           ...{ conversationId, actorId, change, accountIds: [accountId], canSend: true, event, limit: 1_000 },
         });
         if (outcome.status === "busy") continue;
-        if ("seq" in outcome) note({ ...message(conversationId, actorId, ""), ...event, kind: "membership" }, outcome, null);
+        if ("seq" in outcome)
+          note({ ...message(conversationId, actorId, ""), ...event, kind: "membership" }, outcome, null);
         break;
       } catch (error) {
         if (!(error instanceof DatabaseFault)) throw error;
@@ -137,7 +148,9 @@ async function doorkeeper(): Promise<void> {
 
 await Promise.all([
   ...orders.senders.flatMap((account) => orders.conversations.map((conversation) => sender(account, conversation))),
-  ...orders.racers.flatMap((account) => orders.conversations.slice(0, 3).map((conversation) => racer(account, conversation))),
+  ...orders.racers.flatMap((account) =>
+    orders.conversations.slice(0, 3).map((conversation) => racer(account, conversation)),
+  ),
   ...orders.guests.map((account) => guest(account, pick(orders.conversations))),
   doorkeeper(),
 ]);
