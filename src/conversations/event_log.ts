@@ -5,8 +5,8 @@
  * - The events of one conversation are stored in the order of the calls to `append` [P2]. When one
  *   is answered `busy` or `unavailable`, so is every one behind it in that conversation, so a
  *   sender that repeats them in order keeps its order. An event that is appended after such an
- *   answer was given is not held back: who must keep order marks the refusal in the promise's
- *   first reaction, before anything else runs.
+ *   answer was given is not held back: who must keep order does that from `onRefused`, which is
+ *   called before anything else runs.
  * - An event is stored once, however often and wherever it is appended [P3].
  * - Bounded: events and bytes in a queue (`overloaded`), time (`busy`, `unavailable`).
  *

@@ -149,6 +149,7 @@ export class Lane implements AsyncDisposable {
   append(request: AppendRequest): Promise<AppendOutcome> {
     const refusal = this.#refusal(request);
     if (refusal !== undefined) {
+      if (refusal !== "failed") request.onRefused?.();
       this.#observer.settled?.(refusal);
       return Promise.resolve({ status: refusal });
     }
@@ -353,6 +354,7 @@ export class Lane implements AsyncDisposable {
     if (entry.settled) return;
     entry.settled = true;
     this.#bytes -= entry.request.body.length;
+    if (outcome.status === "busy" || outcome.status === "unavailable") entry.request.onRefused?.();
     entry.resolve(outcome);
     this.#observer.settled?.(outcome.status);
   }

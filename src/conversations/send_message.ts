@@ -15,7 +15,7 @@ import {
 } from "../protocol/mod.ts";
 import { checkContent, messageBody } from "./body.ts";
 import type { ConversationsDeps, Delivery } from "./deps.ts";
-import type { AppendOutcome } from "./event_log.ts";
+import type { AppendOutcome, AppendRequest } from "./event_log.ts";
 import type { Head } from "./head.ts";
 
 /** What is sent, by whom and where. */
@@ -26,6 +26,8 @@ export interface SendMessageInput {
   readonly content: MessageContent;
   /** Seconds until it expires; `null` for the conversation's retention. */
   readonly expiresIn: number | null;
+  /** Called in the step in which the message is refused as retryable; see {@link AppendRequest}. */
+  readonly onRefused?: () => void;
 }
 
 /** What came of it. */
@@ -44,7 +46,10 @@ export function sendMessage(deps: ConversationsDeps, input: SendMessageInput): P
   return new Promise((resolve, reject) => {
     deps.heads.use(input.conversationId, (answer) => {
       try {
-        if ("error" in answer) throw answer.error;
+        if ("error" in answer) {
+          input.onRefused?.();
+          throw answer.error;
+        }
         if (answer.head === null) throw new DomainError("conversation_not_found");
         append(deps, answer.head, input).then(resolve, reject);
       } catch (error) {
@@ -75,6 +80,7 @@ function append(deps: ConversationsDeps, head: Head, input: SendMessageInput): P
       digest: body.digest,
       expireAfter: input.expiresIn,
       counts: true,
+      onRefused: input.onRefused,
     })
     .then((outcome) => conclude(deps, head, input, outcome));
 }

@@ -6,7 +6,14 @@ import {
   type SentMessage,
   type SendMessageInput,
 } from "../conversations/mod.ts";
-import { type AccountId, type ClientFrame, type Codec, type ConversationId, DomainError, type ServerFrame } from "../protocol/mod.ts";
+import {
+  type AccountId,
+  type ClientFrame,
+  type Codec,
+  type ConversationId,
+  DomainError,
+  type ServerFrame,
+} from "../protocol/mod.ts";
 import type { SendPlace } from "./send_order.ts";
 import type { Attachment, UserActor } from "./user_actor.ts";
 
@@ -21,14 +28,20 @@ export interface DispatchDeps {
 }
 
 /** Handles one frame; what takes time comes back to the actor as a message. */
-export function dispatch(deps: DispatchDeps, actor: UserActor, attachment: Attachment, frame: ClientFrame, place: SendPlace | null): void {
+export function dispatch(
+  deps: DispatchDeps,
+  actor: UserActor,
+  attachment: Attachment,
+  frame: ClientFrame,
+  place: SendPlace | null,
+): void {
   const { session, feed } = attachment;
   switch (frame.type) {
     case "message": {
       if (place === null) throw new Error("Number a message before it is dispatched");
       const { type: _, ref: __, id, conversation_id: conversationId, expires_in: expiresIn = null, ...content } = frame;
-      return actor.send(attachment, frame, place, () =>
-        deps.sendMessage({ senderId: actor.account, conversationId, id, content, expiresIn }),
+      return actor.send(attachment, frame, place, (onRefused) =>
+        deps.sendMessage({ senderId: actor.account, conversationId, id, content, expiresIn, onRefused }),
       );
     }
     case "message_ack": {
@@ -37,7 +50,12 @@ export function dispatch(deps: DispatchDeps, actor: UserActor, attachment: Attac
       return;
     }
     case "message_read":
-      return settle(actor, attachment, frame, markRead(deps, actor.account, attachment, frame.conversation_id, frame.seq));
+      return settle(
+        actor,
+        attachment,
+        frame,
+        markRead(deps, actor.account, attachment, frame.conversation_id, frame.seq),
+      );
     case "typing_start":
     case "typing_stop":
       return settle(

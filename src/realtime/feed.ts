@@ -328,7 +328,8 @@ export class Feed {
     this.#unacknowledged += seq - cursor.sent;
     cursor.sent = seq;
     cursor.sentAt = at;
-    if (this.#unacknowledged >= LIMITS.unacknowledgedEvents && this.fullSince === null) this.fullSince = this.#host.now();
+    if (this.#unacknowledged >= LIMITS.unacknowledgedEvents && this.fullSince === null)
+      this.fullSince = this.#host.now();
   }
 
   #send(frame: ServerFrame): void {

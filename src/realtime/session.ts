@@ -308,7 +308,11 @@ export class Session {
     const { frame } = decoded;
     const place = frame.type === "message" ? this.order.arrive(frame.conversation_id, frame.id) : null;
     if (retryAfter > 0) {
-      return this.#refuseAtDoor(place, frame, new DomainError("rate_limited", { details: { retry_after_ms: retryAfter } }));
+      return this.#refuseAtDoor(
+        place,
+        frame,
+        new DomainError("rate_limited", { details: { retry_after_ms: retryAfter } }),
+      );
     }
     this.#refusals = 0;
     if (frame.type === "authenticate") return this.#reauthenticate(frame, state);
@@ -332,7 +336,10 @@ export class Session {
     if (!this.#deps.attach(this)) this.close("unavailable");
   }
 
-  #reauthenticate(frame: Extract<ClientFrame, { type: "authenticate" }>, state: Extract<State, { name: "attached" }>): void {
+  #reauthenticate(
+    frame: Extract<ClientFrame, { type: "authenticate" }>,
+    state: Extract<State, { name: "attached" }>,
+  ): void {
     this.#deps.verify(frame.token).then(
       (principal) => {
         if (this.#state !== state) return;

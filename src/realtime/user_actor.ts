@@ -45,7 +45,12 @@ export type UserMessage =
     }
   | { readonly type: "refused"; readonly session: Session; readonly frame: ClientFrame; readonly error: unknown }
   | { readonly type: "done" }
-  | { readonly type: "listed"; readonly session: Session; readonly generation: Generation; readonly rows: readonly BehindRow[] }
+  | {
+      readonly type: "listed";
+      readonly session: Session;
+      readonly generation: Generation;
+      readonly rows: readonly BehindRow[];
+    }
   | {
       readonly type: "page";
       readonly session: Session;
@@ -65,6 +70,9 @@ export type UserMessage =
   /** Go on after a failed read; and, if `compare`, compare the heads. */
   | { readonly type: "check"; readonly session: Session; readonly compare: boolean }
   | { readonly type: "drain"; readonly session: Session };
+
+/** Begins a send; `onRefused` is called in the step in which it is refused as retryable. */
+type SendWork = (onRefused: () => void) => Promise<SentMessage>;
 
 /** What the actor keeps of one socket. */
 export interface Attachment {
@@ -253,15 +261,17 @@ export class UserActor implements Behaviour<UserMessage> {
   }
 
   /** Starts a send that dispatch has begun; its outcome comes back as a message. */
-  send(attachment: Attachment, frame: MessageFrame, place: SendPlace, work: () => Promise<SentMessage>): void {
+  send(attachment: Attachment, frame: MessageFrame, place: SendPlace, work: SendWork): void {
     const { session } = attachment;
     const first = session.order.admit(place);
-    if (first !== null) return session.refuseMessage(place, frame, new DomainError("out_of_order", { details: { first } }));
+    if (first !== null)
+      return session.refuseMessage(place, frame, new DomainError("out_of_order", { details: { first } }));
     if (attachment.draining) return session.refuseMessage(place, frame, new DomainError("unavailable"));
     if (attachment.inFlight >= LIMITS.sendsInFlight) {
       return session.refuseMessage(place, frame, new DomainError("too_many_in_flight"));
     }
-    const outcome = work(); // if it throws, nothing was begun
+    // What this actor hands to the log next must know of a refusal already.
+    const outcome = work(() => void session.order.refuse(place)); // if it throws, nothing was begun
     attachment.inFlight++;
     this.self.pipe(
       outcome,
@@ -359,7 +369,12 @@ export class UserActor implements Behaviour<UserMessage> {
     );
   }
 
-  #readFailed(session: Session, generation: Generation, conversationId: ConversationId | null, error: unknown): UserMessage {
+  #readFailed(
+    session: Session,
+    generation: Generation,
+    conversationId: ConversationId | null,
+    error: unknown,
+  ): UserMessage {
     this.#deps.onFault("catch up", error);
     return { type: "read_failed", session, generation, conversationId };
   }
