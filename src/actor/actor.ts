@@ -189,6 +189,11 @@ export class Actor<Key, Message> implements ActorRef<Message>, Runnable {
   #giveUp(failed: Behaviour<Message>): void {
     this.#stopped = true;
     this.#host.onStopped(this.#key);
-    this.#host.definition.gaveUp(this.#key, failed);
+    // A throw from here would end the round, and with it every actor's turns.
+    try {
+      this.#host.definition.gaveUp(this.#key, failed);
+    } catch (error) {
+      this.#host.onFailure(this.#key, { message: undefined, error });
+    }
   }
 }
