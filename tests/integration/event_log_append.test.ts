@@ -2,8 +2,8 @@
 import { afterAll, beforeAll, expect, test } from "bun:test";
 import type { Appended, AppendOutcome, EventLog } from "../../src/conversations/event_log.ts";
 import { changeMembership } from "../../src/conversations/membership_store.ts";
-import { type AccountId, type ConversationId, newMessageId, uuidv7 } from "../../src/protocol/mod.ts";
 import type { Database } from "../../src/platform/postgres.ts";
+import { type AccountId, type ConversationId, newMessageId, uuidv7 } from "../../src/protocol/mod.ts";
 import type { TestDatabase } from "../support/postgres.ts";
 import {
   createAccounts,

@@ -1,7 +1,14 @@
 /** A refusal is known in the step in which it is given, so what comes after it can be held back [MSG-5]. */
 import { expect, test } from "bun:test";
 import type { EventLog } from "../../src/conversations/event_log.ts";
-import { createAccounts, createConversation, createLogDatabase, holdHead, message, openLog } from "./event_log_support.ts";
+import {
+  createAccounts,
+  createConversation,
+  createLogDatabase,
+  holdHead,
+  message,
+  openLog,
+} from "./event_log_support.ts";
 
 test("append() calls onRefused before any reaction to its answer can append again", async () => {
   await using database = await createLogDatabase();
