@@ -246,6 +246,39 @@ describe("SottoClient", () => {
     expect(order).toEqual(["stored message", "sent", "stored entry", "acknowledged"]);
   });
 
+  test("keeps the order when a new socket is there before the old one's frames are stored [MSG-4]", async () => {
+    const gate = Promise.withResolvers<void>();
+    const reached = Promise.withResolvers<void>();
+    let closed = false;
+    class SlowStore extends MemoryStore {
+      override async commit(change: StoreChange): Promise<void> {
+        if (closed && change.entries !== undefined) {
+          reached.resolve();
+          await gate.promise;
+        }
+        await super.commit(change);
+      }
+    }
+    const store = new SlowStore();
+    await using both = await pair({ a: { store, timing: hasty } });
+    const { a, b, dm } = both;
+    await a.reaches("live");
+    const isMessage = (text: string) => text.startsWith('{"type":"message",');
+    a.wire.lets = (direction, text) => !(direction === "went" && isMessage(text)); // the first one is lost
+    const one = a.client.send(dm, "one");
+    await until(async () => a.wire.went.some(isMessage));
+    closed = true;
+    await b.client.send(dm, "something to store");
+    await reached.promise;
+    a.wire.lets = () => true;
+    a.wire.cut();
+    await until(async () => a.statuses.filter(({ state }) => state === "live").length === 2);
+    const two = a.client.send(dm, "two");
+    await until(async () => (await store.load()).outgoing.length === 2);
+    gate.resolve();
+    expect((await one).seq).toBeLessThan((await two).seq);
+  });
+
   test("keeps the place of an entry whose kind it does not know", async () => {
     await using both = await pair();
     const { a, b, dm } = both;

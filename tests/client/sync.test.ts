@@ -94,6 +94,16 @@ describe("Sync", () => {
     expect(sync.acknowledge()).toEqual([{ conversationId: C, seq: 6 }]);
   });
 
+  test("acknowledges again what the server sends again on the same socket", () => {
+    const sync = at(5);
+    sync.take(event(6), ME);
+    sync.stored(C, 6);
+    expect(sync.acknowledge()).toEqual([{ conversationId: C, seq: 6 }]);
+    // A resume from 5 crossed the acknowledgement, which the server has refused as ack_ahead.
+    expect(sync.take(event(6), ME)).toBe("duplicate");
+    expect(sync.acknowledge()).toEqual([{ conversationId: C, seq: 6 }]);
+  });
+
   test("skips what will not come, and does not go back [RES-4]", () => {
     const sync = at(5);
     expect(sync.skip(C, 20)).toBe(true);
