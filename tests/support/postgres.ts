@@ -97,8 +97,8 @@ async function startServer(): Promise<Server> {
   if (given !== undefined && given !== "") return { url: given, folder: null, embedded: null };
   const folder = await mkdtemp(join(tmpdir(), "sotto-test-"));
   await chmod(folder, 0o711); // as root, another user runs the server
-  const embedded = await startEmbeddedPostgres({ dataDir: folder });
   watchOver(folder);
+  const embedded = await startEmbeddedPostgres({ dataDir: folder });
   return { url: embedded.url, folder, embedded };
 }
 
@@ -108,8 +108,12 @@ async function startServer(): Promise<Server> {
  */
 function watchOver(folder: string): void {
   const script = `read -r _
-    pid=$(head -n 1 "$1/postgres/cluster/postmaster.pid" 2>/dev/null) && kill -QUIT "$pid" 2>/dev/null && sleep 1
-    rm -rf "$1"`;
+    pid=$(head -n 1 "$1/postgres/cluster/postmaster.pid" 2>/dev/null)
+    tries=0
+    if [ -n "$pid" ] && kill -QUIT "$pid" 2>/dev/null; then
+      while kill -0 "$pid" 2>/dev/null && [ "$tries" -lt 100 ]; do sleep 0.1; tries=$((tries + 1)); done
+    fi
+    rm -rf "$1" || { sleep 1; rm -rf "$1"; }`;
   const watcher = Bun.spawn(["/bin/sh", "-c", script, "sh", folder], {
     detached: true,
     stdio: ["pipe", "ignore", "ignore"],
