@@ -284,8 +284,8 @@ export class Feed {
     const cursor = this.#cursorAt(conversationId, behind, page);
     for (const entry of page.entries) {
       if (entry.seq <= cursor.sent) continue; // a receipt stood for it meanwhile
+      if (!this.#open) return; // full, or closed: stays behind; read again from `sent`
       if (entry.seq !== cursor.sent + 1) throw new Error(`Page has a gap: ${cursor.sent} then ${entry.seq}`);
-      if (!this.#open) return; // stays behind; read again from `sent`
       this.#push(cursor, entry.seq, entry.createdAt, this.#host.encodeEvent(entry));
     }
     if (cursor.sent < page.end || behind.dirty) return;

@@ -1,0 +1,358 @@
+/**
+ * The feed as a pure state machine, against a model of the log, the database's cursors and a socket:
+ * whatever hints are lost, doubled or late, whatever reads fail or come late, and however the socket
+ * blocks, what is sent of a conversation rises by one, and in the end all of it was sent.
+ */
+import { describe, expect, test } from "bun:test";
+import * as fc from "fast-check";
+import { BEHIND_LIMIT, type BehindRow, type Page } from "../../src/conversations/mod.ts";
+import { type AccountId, type ConversationId, LIMITS, type LogEntry, newMessageId, type ServerFrame } from "../../src/protocol/mod.ts";
+import { Feed, type FeedHost, type Generation } from "../../src/realtime/feed.ts";
+
+/** A log as the database holds it, and the device's cursor in it. */
+interface ModelLog {
+  top: number;
+  purged: number;
+  acked: number;
+}
+
+type Answer = () => void;
+
+/** What a feed is surrounded by; it checks what is sent as it is sent. */
+class World {
+  readonly logs = new Map<ConversationId, ModelLog>();
+  /** Reads and lists that the feed waits for. */
+  readonly pending: { answer: Answer; fail: Answer }[] = [];
+  /** Hints on their way. */
+  readonly hints: { id: ConversationId; seq: number; doorbell: boolean }[] = [];
+  /** The seq that the socket was given last, since the last start; absent where nothing came yet. */
+  readonly given = new Map<ConversationId, number>();
+  /** Where nothing below will come, as `truncated` said. */
+  readonly floors = new Map<ConversationId, number>();
+  /** The same, and never forgotten. */
+  readonly gone = new Map<ConversationId, number>();
+  readonly frames: string[] = [];
+  readonly pageSize: number;
+  blocked = false;
+  /** The next event fills the socket's buffer. */
+  fills = false;
+  /** Pages show the log as it was when they were asked for, else as it is when they arrive. */
+  stale = false;
+  feed: Feed;
+
+  constructor(count: number, pageSize: number) {
+    for (let i = 0; i < count; i++) this.logs.set(conversation(i), { top: 0, purged: 0, acked: 0 });
+    this.pageSize = pageSize;
+    this.feed = new Feed(this.#host());
+  }
+
+  log(id: ConversationId): ModelLog {
+    const log = this.logs.get(id);
+    if (log === undefined) throw new Error(`No such conversation: ${id}`);
+    return log;
+  }
+
+  /** Begins anew, as after `resume`, or with a new feed as after a failure. */
+  begin(claims: ReadonlyMap<ConversationId, number>, withNewFeed: boolean): void {
+    if (withNewFeed) this.feed = new Feed(this.#host(), this.feed.standing());
+    this.given.clear();
+    this.floors.clear();
+    this.feed.start(claims);
+  }
+
+  append(id: ConversationId): number {
+    return ++this.log(id).top;
+  }
+
+  deliver(index: number): void {
+    const [hint] = this.hints.splice(index % Math.max(1, this.hints.length), 1);
+    if (hint === undefined) return;
+    if (hint.doorbell) this.feed.doorbell(hint.id, hint.seq);
+    else this.feed.offer(hint.id, hint.seq, 0, event(hint.id, hint.seq));
+  }
+
+  answer(index: number, fails: boolean): void {
+    const [read] = this.pending.splice(index % Math.max(1, this.pending.length), 1);
+    if (fails) read?.fail();
+    else read?.answer();
+  }
+
+  receipt(id: ConversationId): void {
+    const seq = this.append(id);
+    if (this.feed.receipt(id, seq, 0)) this.#give(id, seq);
+  }
+
+  acknowledge(id: ConversationId, back: number): void {
+    const seq = this.given.get(id);
+    if (seq === undefined) return;
+    expect(this.feed.acknowledge(id, Math.max(0, seq - back))).toBe(true);
+  }
+
+  /** Nothing disturbs any more: everything arrives, and the heads are compared once. */
+  settle(): void {
+    this.stale = false;
+    this.hints.length = 0; // lost, all of them
+    const rest = () => {
+      for (let round = 0; round < 10_000; round++) {
+        this.blocked = false;
+        this.fills = false;
+        this.feed.drained();
+        for (const id of this.logs.keys()) this.acknowledge(id, 0);
+        this.feed.retry();
+        if (this.pending.length === 0) return;
+        this.answer(0, false);
+      }
+      throw new Error("The feed never comes to rest");
+    };
+    rest();
+    this.feed.compare();
+    rest();
+  }
+
+  #host(): FeedHost {
+    return {
+      send: (text) => {
+        const frame = JSON.parse(text);
+        if (frame.type === "message") {
+          expect(this.blocked).toBe(false);
+          this.#give(frame.conversation_id, frame.seq);
+        }
+        if (frame.type === "truncated") {
+          for (const floors of [this.floors, this.gone]) floors.set(frame.conversation_id, frame.truncated_before - 1);
+        }
+        this.frames.push(frame.type);
+        if (!this.fills) return this.blocked ? "full" : "sent";
+        this.fills = false;
+        this.blocked = true;
+        return "full";
+      },
+      cork: (work) => work(),
+      encode: (frame: ServerFrame) => JSON.stringify(frame),
+      encodeEvent: (entry: LogEntry) => event(entry.conversationId, entry.seq),
+      list: (generation, beyond) => this.#list(generation, beyond),
+      read: (generation, id, after) => this.#read(generation, id, after),
+      acknowledged: (id, seq) => {
+        const log = this.log(id);
+        log.acked = Math.max(log.acked, Math.min(seq, log.top));
+      },
+      now: () => 0,
+    };
+  }
+
+  /** Notes what the socket was given, which is the next in every case but after `truncated`. */
+  #give(id: ConversationId, seq: number): void {
+    const before = this.given.get(id);
+    const floor = this.floors.get(id) ?? 0;
+    if (before !== undefined) expect({ id, seq }).toEqual({ id, seq: Math.max(before, floor) + 1 });
+    expect(seq).toBeLessThanOrEqual(this.log(id).top);
+    this.given.set(id, seq);
+  }
+
+  #list(generation: Generation, beyond: ConversationId | null): void {
+    const look = (): BehindRow[] =>
+      [...this.logs]
+        .filter(([id, { top, acked }]) => top > acked && (beyond === null || id > beyond))
+        .slice(0, BEHIND_LIMIT)
+        .map(([conversationId, { top }]) => ({ conversationId, top }));
+    const early = this.stale ? look() : null;
+    this.pending.push({
+      answer: () => this.feed.listed(generation, early ?? look()),
+      fail: () => this.feed.readFailed(generation, null),
+    });
+  }
+
+  #read(generation: Generation, id: ConversationId, after: number | null): void {
+    const look = (): Page => {
+      const { top, purged, acked } = this.log(id);
+      const wanted = after ?? acked;
+      const start = Math.min(Math.max(wanted, purged), top);
+      const entries = Array.from({ length: Math.min(this.pageSize, top - start) }, (_, i) => entry(id, start + 1 + i));
+      return { after: start, end: top, truncatedBefore: start > wanted ? start + 1 : null, leftSeq: null, entries };
+    };
+    const early = this.stale ? look() : null;
+    this.pending.push({
+      answer: () => this.feed.pageRead(generation, id, early ?? look()),
+      fail: () => this.feed.readFailed(generation, id),
+    });
+  }
+}
+
+function conversation(i: number): ConversationId {
+  return `00000000-0000-7000-8000-${i.toString(16).padStart(12, "0")}` as ConversationId;
+}
+
+const eventId = newMessageId();
+
+function entry(conversationId: ConversationId, seq: number): LogEntry {
+  const place = { id: eventId, conversationId, seq, senderId: conversationId as string as AccountId };
+  return { ...place, kind: "message", createdAt: 0, expiresAt: null, content: { message_type: "text" } };
+}
+
+function event(conversationId: ConversationId, seq: number): string {
+  return JSON.stringify({ type: "message", conversation_id: conversationId, seq });
+}
+
+const CONVERSATIONS = 3;
+const which = fc.nat(CONVERSATIONS - 1).map(conversation);
+
+/** One thing that happens; `fate` says what becomes of the hint. */
+const step = fc.oneof(
+  fc.record({ do: fc.constant("append" as const), id: which, fate: fc.constantFrom("arrives", "lost", "doubled", "doorbell") }),
+  fc.record({ do: fc.constant("deliver" as const), index: fc.nat(20) }),
+  fc.record({ do: fc.constant("answer" as const), index: fc.nat(20), fails: fc.oneof({ weight: 5, arbitrary: fc.constant(false) }, fc.constant(true)) }),
+  fc.record({ do: fc.constant("receipt" as const), id: which }),
+  fc.record({ do: fc.constant("acknowledge" as const), id: which, back: fc.nat(3) }),
+  fc.record({ do: fc.constantFrom("fill", "drain", "retry", "compare", "stale", "fresh") }),
+  fc.record({ do: fc.constant("purge" as const), id: which, below: fc.nat(3) }),
+  fc.record({ do: fc.constant("begin" as const), claims: fc.dictionary(which, fc.nat(12), { maxKeys: 2 }), anew: fc.boolean() }),
+);
+
+type Step = typeof step extends fc.Arbitrary<infer S> ? S : never;
+
+function take(world: World, one: Step): void {
+  switch (one.do) {
+    case "append": {
+      const seq = world.append(one.id);
+      const hint = { id: one.id, seq, doorbell: one.fate === "doorbell" };
+      if (one.fate !== "lost") world.hints.push(hint);
+      if (one.fate === "doubled") world.hints.push(hint);
+      return;
+    }
+    case "deliver":
+      return world.deliver(one.index);
+    case "answer":
+      return world.answer(one.index, one.fails);
+    case "receipt":
+      return world.receipt(one.id);
+    case "acknowledge":
+      return world.acknowledge(one.id, one.back);
+    case "purge": {
+      const log = world.log(one.id);
+      log.purged = Math.max(log.purged, log.top - one.below);
+      return;
+    }
+    case "begin":
+      return world.begin(new Map(Object.entries(one.claims) as [ConversationId, number][]), one.anew);
+    case "fill":
+      world.fills = !world.blocked;
+      return;
+    case "drain":
+      world.blocked = false;
+      return world.feed.drained();
+    case "retry":
+      return world.feed.retry();
+    case "compare":
+      return world.feed.compare();
+    default:
+      world.stale = one.do === "stale";
+  }
+}
+
+describe("Feed", () => {
+  test("sends every conversation rising by one, and everything in the end, whatever happens", () => {
+    fc.assert(
+      fc.property(fc.array(step, { maxLength: 120 }), fc.integer({ min: 1, max: 4 }), (steps, pageSize) => {
+        const world = new World(CONVERSATIONS, pageSize);
+        world.feed.start();
+        for (const one of steps) take(world, one);
+        world.settle();
+        for (const [id, { top, acked }] of world.logs) {
+          // Acknowledged before the last start, or given since, or said to be gone.
+          const reached = Math.max(world.given.get(id) ?? 0, acked, world.gone.get(id) ?? 0);
+          expect({ id, reached }).toEqual({ id, reached: top });
+        }
+        expect(world.frames).toContain("caught_up");
+      }),
+      { numRuns: 600 },
+    );
+  });
+
+  test("never gives what was acknowledged again, unless the device set its cursor lower", () => {
+    fc.assert(
+      fc.property(fc.array(step.filter((one) => one.do !== "begin" || Object.keys(one.claims).length === 0), { maxLength: 80 }), (steps) => {
+        const world = new World(CONVERSATIONS, 2);
+        world.feed.start();
+        for (const one of steps) {
+          const acked = new Map([...world.logs].map(([id, log]) => [id, log.acked]));
+          const given = new Map(world.given);
+          take(world, one);
+          for (const [id, seq] of world.given) {
+            if (seq !== given.get(id)) expect(seq).toBeGreaterThan(acked.get(id) ?? 0);
+          }
+        }
+      }),
+      { numRuns: 300 },
+    );
+  });
+
+  test("lists page by page, and says caught_up once, after the last", () => {
+    const count = BEHIND_LIMIT * 2 + 50;
+    const world = new World(count, 10);
+    for (const id of world.logs.keys()) world.append(id);
+    world.feed.start();
+    for (let i = 0; world.pending.length > 0 && i < 10_000; i++) {
+      expect(world.frames.includes("caught_up")).toBe(false);
+      world.answer(0, false);
+      for (const id of world.logs.keys()) world.acknowledge(id, 0);
+    }
+    expect(world.given.size).toBe(count);
+    expect(world.frames.filter((type) => type === "caught_up")).toHaveLength(1);
+    expect(world.frames.at(-1)).toBe("caught_up");
+  });
+
+  test("stops at the window's end, and goes on once half of it is acknowledged", () => {
+    const world = new World(1, 100);
+    const id = conversation(0);
+    for (let i = 0; i < LIMITS.unacknowledgedEvents + 50; i++) world.append(id);
+    world.feed.start();
+    while (world.pending.length > 0) world.answer(0, false);
+    expect(world.given.get(id)).toBe(LIMITS.unacknowledgedEvents);
+    expect(world.feed.fullSince).toBe(0);
+    expect(world.feed.acknowledge(id, LIMITS.unacknowledgedEvents / 2)).toBe(true);
+    expect(world.feed.fullSince).toBeNull();
+    while (world.pending.length > 0) world.answer(0, false);
+    expect(world.given.get(id)).toBe(LIMITS.unacknowledgedEvents + 50);
+  });
+
+  test("reads at most a few pages at once, and drops what comes for an earlier start", () => {
+    const world = new World(20, 10);
+    for (const id of world.logs.keys()) world.append(id);
+    world.feed.start();
+    world.answer(0, false);
+    expect(world.pending.length).toBe(4);
+    const old = world.pending.splice(0);
+    world.begin(new Map(), false);
+    for (const read of old) read.answer();
+    expect(world.given.size).toBe(0);
+    world.settle();
+    expect(world.given.size).toBe(20);
+  });
+
+  test("sends nothing more to a socket that is closed, and keeps its cursors where they were", () => {
+    const sent: string[] = [];
+    let open = true;
+    const pages: (() => void)[] = [];
+    const id = conversation(0);
+    const feed: Feed = new Feed({
+      send: (text) => (open ? (sent.push(text), "sent") : "closed"),
+      cork: (work) => work(),
+      encode: (frame) => JSON.stringify(frame),
+      encodeEvent: (one) => event(one.conversationId, one.seq),
+      list: (generation) => void pages.push(() => feed.listed(generation, [{ conversationId: id, top: 3 }])),
+      read: (generation) =>
+        void pages.push(() =>
+          feed.pageRead(generation, id, { after: 0, end: 3, truncatedBefore: null, leftSeq: null, entries: [1, 2, 3].map((seq) => entry(id, seq)) }),
+        ),
+      acknowledged: () => {},
+      now: () => 0,
+    });
+    feed.start();
+    pages.shift()?.();
+    open = false;
+    pages.shift()?.();
+    expect(sent).toEqual([]);
+    expect(feed.sentUpTo(id)).toBe(0);
+    expect(feed.acknowledge(id, 1)).toBe(false);
+    expect(pages).toEqual([]);
+  });
+});
