@@ -157,6 +157,7 @@ export async function createApp(config: Config, options: AppOptions): Promise<Ap
     limiter,
     onAnswered,
     corsOrigins: config.corsOrigins,
+    trustedProxies: config.trustedProxies,
     bodyRules: relayBodyRules,
     https: config.baseUrl.startsWith("https:"),
     plugins: [
@@ -167,7 +168,7 @@ export async function createApp(config: Config, options: AppOptions): Promise<Ap
         busStatus: () => "in_process",
         isDraining: () => hub.draining,
       }),
-      metricsRoutes({ text: () => metrics.text(), token: null }),
+      metricsRoutes({ text: () => metrics.text(), token: config.metricsToken }),
       accountRoutes({ accounts, authenticate, addressOf, endSessions }),
       keyRoutes({ keys, authenticate }),
       conversationRoutes({ conversations, authenticate, deliver }),

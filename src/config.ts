@@ -6,6 +6,7 @@
  * - In production (NODE_ENV=production) secrets must be given and sound; otherwise they are made
  *   once and kept in the data folder.
  */
+import { isIP } from "node:net";
 import { homedir } from "node:os";
 import { join } from "node:path";
 import { z } from "zod";
@@ -41,6 +42,10 @@ export interface Config {
   readonly algorithm: "HS256";
   readonly passwordHash: "argon2id" | "bcrypt";
   readonly corsOrigins: readonly string[];
+  /** Proxies, by address or network, whose X-Forwarded-For counts. */
+  readonly trustedProxies: readonly string[];
+  /** Who sends it may read /metrics from anywhere; `null`: only from this machine. */
+  readonly metricsToken: string | null;
   readonly rateLimitPerMinute: number;
   readonly rateLimitBurst: number;
   readonly heartbeatMs: number;
@@ -128,6 +133,8 @@ export function parseConfig(env: Environment, machine: MachineDefaults): Config 
     algorithm: variables.ALGORITHM ?? "HS256",
     passwordHash: variables.PASSWORD_HASH ?? "argon2id",
     corsOrigins: readOrigins(variables, problems),
+    trustedProxies: readProxies(variables, problems),
+    metricsToken: variables.METRICS_TOKEN ?? null,
     rateLimitPerMinute: variables.RATE_LIMIT_PER_MINUTE ?? 600,
     rateLimitBurst: variables.RATE_LIMIT_BURST ?? 100,
     heartbeatMs: (variables.WS_HEARTBEAT_INTERVAL ?? 30) * 1_000,
@@ -143,7 +150,7 @@ export function parseConfig(env: Environment, machine: MachineDefaults): Config 
   return Object.freeze(config as Config);
 }
 
-const SECRET_NAMES = /KEY|PASSWORD$|DATABASE_URL/;
+const SECRET_NAMES = /KEY|TOKEN$|PASSWORD$|DATABASE_URL/;
 const POSTGRES_URL = /^postgres(ql)?:\/\/[^/]+/;
 
 const whole = (least: number, most: number) =>
@@ -184,6 +191,11 @@ const Variables = z.object({
   ALGORITHM: oneOf(["HS256"]),
   PASSWORD_HASH: oneOf(["argon2id", "bcrypt"]),
   CORS_ORIGINS: z.string().optional(),
+  TRUSTED_PROXIES: z.string().optional(),
+  METRICS_TOKEN: z
+    .string()
+    .regex(/^[\x21-\x7e]{16,}$/, "at least 16 visible characters")
+    .optional(),
   RATE_LIMIT_PER_MINUTE: whole(1, 1_000_000),
   RATE_LIMIT_BURST: whole(1, 1_000_000),
   WS_HEARTBEAT_INTERVAL: whole(1, 3_600),
@@ -341,11 +353,26 @@ function decodeKey(text: string): Uint8Array | null {
   return bytes.length === 32 ? bytes : null;
 }
 
+/** The parts of a list with commas. */
+function listOf(text: string | undefined): string[] {
+  const parts = (text ?? "").split(",").map((part) => part.trim());
+  return parts.filter((part) => part !== "");
+}
+
+function readProxies(variables: Variables, problems: string[]): string[] {
+  const proxies = listOf(variables.TRUSTED_PROXIES);
+  for (const proxy of proxies) {
+    const [address = "", bits] = proxy.split("/");
+    const valid = isIP(address) > 0 && (bits === undefined || /^\d{1,3}$/.test(bits));
+    const most = isIP(address) === 6 ? 128 : 32;
+    if (valid && Number(bits ?? 0) <= most) continue;
+    problems.push(`Set TRUSTED_PROXIES to addresses or networks as 10.0.0.0/8: current value is ${proxy}`);
+  }
+  return proxies;
+}
+
 function readOrigins(variables: Variables, problems: string[]): string[] {
-  const origins = (variables.CORS_ORIGINS ?? "")
-    .split(",")
-    .map((origin) => origin.trim())
-    .filter((origin) => origin !== "");
+  const origins = listOf(variables.CORS_ORIGINS);
   for (const origin of origins) {
     if (origin.includes("*")) {
       problems.push(

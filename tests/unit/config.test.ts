@@ -116,6 +116,17 @@ describe("parseConfig()", () => {
     ["a ring with an id twice", { ENCRYPTION_KEYS: `1:${HEX},1:${HEX}` }, "every id occurs once"],
     ["a ring without ids", { ENCRYPTION_KEYS: HEX }, "id:key pairs"],
     ["one value for two secrets", { ...PRODUCTION, SECRET_KEY: HEX }, "different values"],
+    [
+      "a proxy that is no network",
+      { TRUSTED_PROXIES: "10.0.0.0/8,proxy" },
+      "Set TRUSTED_PROXIES to addresses or networks",
+    ],
+    [
+      "a network that is too narrow",
+      { TRUSTED_PROXIES: "10.0.0.0/33" },
+      "Set TRUSTED_PROXIES to addresses or networks",
+    ],
+    ["a short metrics token", { METRICS_TOKEN: "short" }, "at least 16 visible characters"],
     ["wildcard CORS", { CORS_ORIGINS: "*" }, "List CORS_ORIGINS one by one"],
     ["an origin with a path", { CORS_ORIGINS: "https://app.sotto.test/" }, "without path or slash"],
     [
