@@ -79,9 +79,10 @@ async function upgrade(
 ): Promise<void> {
   if (request.headers.get("upgrade")?.toLowerCase() !== "websocket") refuse("upgrade_required");
   if (!isAllowedOrigin(request, context.origins)) refuse("forbidden");
-  if (context.hub().draining) refuse("unavailable");
   const address = context.addressOf(request);
   const principal = await principalOf(context, request);
+  // After the wait: a node that began to drain meanwhile has closed the sockets it knew of.
+  if (context.hub().draining) refuse("unavailable");
   if (principal === null && context.hub().crowded(address)) refuse("rate_limited");
   const data: SocketData = { origin: { address, principal, expected }, session: null };
   if (server === null || !server.upgrade(request, { data })) refuse("upgrade_required");

@@ -80,6 +80,7 @@ export class Feed {
   #beyond: ConversationId | null = null;
   #reads = 0;
   #failed = false;
+  #listFailed = false;
   #blocked = false;
   #unacknowledged = 0;
   /** Since when the window of unacknowledged events is full (ms), or `null`. */
@@ -120,6 +121,7 @@ export class Feed {
     this.#live = false;
     this.#reads = 0;
     this.#failed = false;
+    this.#listFailed = false;
     this.#unacknowledged = 0;
     this.fullSince = null;
     this.#list(null);
@@ -159,6 +161,7 @@ export class Feed {
     this.#failed = true;
     if (conversationId === null) {
       this.#listing = false;
+      this.#listFailed = true;
       return;
     }
     this.#reads--;
@@ -170,8 +173,8 @@ export class Feed {
   retry(): void {
     if (!this.#failed) return;
     this.#failed = false;
-    // Which list failed is not kept: the first one again names whatever is still behind.
-    if (!this.#live && !this.#listing) this.#list(null);
+    // Where the failed list began is not kept: the first one again names whatever is still behind.
+    if (this.#listFailed && !this.#listing) this.#list(null);
     this.#pump();
   }
 
@@ -213,7 +216,7 @@ export class Feed {
   acknowledge(conversationId: ConversationId, seq: number): boolean {
     const cursor = this.#cursors.get(conversationId);
     if (cursor === undefined || seq > cursor.sent) return this.#acknowledgeBefore(conversationId, seq);
-    if (seq <= cursor.acked) return true;
+    if (seq < cursor.acked) return true;
     this.#unacknowledged -= seq - cursor.acked;
     cursor.acked = seq;
     this.#host.acknowledged(conversationId, seq, seq === cursor.sent ? cursor.sentAt : null);
@@ -245,6 +248,7 @@ export class Feed {
 
   #list(beyond: ConversationId | null): void {
     this.#listing = true;
+    this.#listFailed = false;
     this.#beyond = null;
     this.#host.list(this.#generation, beyond);
   }

@@ -153,6 +153,25 @@ describe("catching up", () => {
     expect(b.frames.slice(mark).filter((frame) => frame.type === "truncated")).toEqual([]);
   });
 
+  test("truncated comes until it is acknowledged, and then no more [RES-4]", async () => {
+    const { ann, ben, id } = await pair(server, { retention_seconds: 3_600 });
+    using a = await ann.live();
+    await sayMany(a, id, 3);
+    await server.db.query("delete from events where conversation = $1", [id]);
+    await server.db.query("update conversations set purged_seq = 4 where id = $1", [id]);
+    for (const acknowledges of [false, true]) {
+      using b = await ben.live();
+      expect(b.frames.map((frame) => frame.type)).toEqual(["welcome", "truncated", "caught_up"]);
+      if (acknowledges) b.acknowledge(id, 4);
+      await b.settled();
+      await b.close();
+    }
+    using last = await ben.live();
+    expect(last.frames.map((frame) => frame.type)).toEqual(["welcome", "caught_up"]);
+    await a.say(id, "goes on");
+    expect((await last.next("message")).seq).toBe(5);
+  });
+
   test("resync repeats what was not acknowledged and nothing else, and ends with caught_up [RES-5]", async () => {
     const { ann, ben, id } = await pair(server);
     using a = await ann.live();

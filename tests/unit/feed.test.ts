@@ -345,6 +345,18 @@ describe("Feed", () => {
     expect(world.given.size).toBe(20);
   });
 
+  test("asks again where a comparison of heads could not be read", () => {
+    const world = new World(1, 10);
+    world.feed.start();
+    world.settle();
+    world.append(conversation(0));
+    world.feed.compare();
+    world.answer(0, true);
+    expect(world.feed.waitsForRetry).toBe(true);
+    world.settle();
+    expect(world.reached()).toEqual(world.tops());
+  });
+
   test("sends nothing more to a socket that is closed, and keeps its cursors where they were", () => {
     const sent: string[] = [];
     let open = true;
