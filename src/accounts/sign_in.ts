@@ -33,7 +33,8 @@ export async function signIn(deps: AccountDeps, input: SignInInput): Promise<Sig
   const by = input.username === undefined ? "email" : "username";
   const name = foldName(input.username ?? input.email ?? "");
   await deps.signInThrottle.take({ address: input.address, name });
-  const known = await findCredentials(deps.db, by, name);
+  // No name holds U+0000, and Postgres takes it in no text.
+  const known = name.includes("\0") ? undefined : await findCredentials(deps.db, by, name);
   const password = normalizePassword(input.password);
   const correct = await deps.passwords.verifyPassword(password, known?.passwordHash ?? deps.dummyHash);
   if (known === undefined || !correct) throw new DomainError("invalid_credentials");
