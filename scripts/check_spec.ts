@@ -16,7 +16,8 @@ export function checkSpec(spec: string, sources: readonly SourceFile[]): Problem
   for (const [index, text] of spec.split("\n").entries()) {
     const rule = RULE.exec(text)?.[1];
     if (rule === undefined) continue;
-    if (lines.has(rule)) problems.push({ path: SPEC, line: index + 1, message: `Number each rule once: ${rule} stands twice` });
+    if (lines.has(rule))
+      problems.push({ path: SPEC, line: index + 1, message: `Number each rule once: ${rule} stands twice` });
     lines.set(rule, index + 1);
   }
   if (lines.size === 0) problems.push({ path: SPEC, line: 0, message: "Number the rules: none was found" });
@@ -46,7 +47,11 @@ function isTest(callee: unknown): boolean {
   if (!isNode(callee)) return false;
   if (callee.type === "Identifier") return callee["name"] === "test";
   if (callee.type === "CallExpression") return isTest(callee["callee"]);
-  return callee.type === "MemberExpression" && !["skip", "todo"].includes(nameOf(callee["property"])) && isTest(callee["object"]);
+  return (
+    callee.type === "MemberExpression" &&
+    !["skip", "todo"].includes(nameOf(callee["property"])) &&
+    isTest(callee["object"])
+  );
 }
 
 function nameOf(node: unknown): string {

@@ -4,7 +4,7 @@ import { type ConversationId, type DeviceId, LIMITS } from "../../src/protocol/m
 import { type Person, startApp, type TestApp } from "../support/app.ts";
 import { movableClock } from "../support/clock.ts";
 import { waitUntil } from "../support/wait.ts";
-import { pair, range, sayMany, seqs, STARTING_MS } from "./support.ts";
+import { pair, range, STARTING_MS, sayMany, seqs } from "./support.ts";
 
 const clock = movableClock();
 let server: TestApp;
@@ -24,7 +24,10 @@ async function ackedSeq(device: DeviceId, id: ConversationId): Promise<number | 
 
 /** What the database holds as read by a person. */
 async function readSeq(person: Person, id: ConversationId): Promise<number | undefined> {
-  const rows = await server.db.query<{ read_seq: number }>("select read_seq from members where account = $1 and conversation = $2", [person.id, id]);
+  const rows = await server.db.query<{ read_seq: number }>(
+    "select read_seq from members where account = $1 and conversation = $2",
+    [person.id, id],
+  );
   return rows[0]?.read_seq;
 }
 
@@ -68,7 +71,12 @@ describe("acknowledging", () => {
     using a = await ann.live();
     await a.say(id, "text");
     using b = await ben.live();
-    for (const [conversation, seq] of [[id, 3], [id, Number.MAX_SAFE_INTEGER], [foreign, 1], [crypto.randomUUID(), 1]] as const) {
+    for (const [conversation, seq] of [
+      [id, 3],
+      [id, Number.MAX_SAFE_INTEGER],
+      [foreign, 1],
+      [crypto.randomUUID(), 1],
+    ] as const) {
       b.send({ type: "message_ack", ref: seq, conversation_id: conversation, seq });
       expect(await b.next("error")).toMatchObject({ ref: seq, code: "ack_ahead", retryable: false });
     }
@@ -167,7 +175,12 @@ describe("reading", () => {
     await b.until(() => seqs(b, id).length === 5);
     b.send({ type: "message_read", conversation_id: id, seq: 4 });
     for (const peer of [a, c]) {
-      expect(await peer.next("message_read")).toEqual({ type: "message_read", conversation_id: id, user_id: ben.id, seq: 4 });
+      expect(await peer.next("message_read")).toEqual({
+        type: "message_read",
+        conversation_id: id,
+        user_id: ben.id,
+        seq: 4,
+      });
     }
     b.send({ type: "message_read", conversation_id: id, seq: 2 });
     await b.settled();
@@ -223,7 +236,10 @@ describe("typing", () => {
       await peer.settled();
       expect(peer.frames.some((frame) => frame.type.startsWith("typing"))).toBe(false);
     }
-    const [row] = await server.db.query<{ count: number }>("select count(*)::int as count from events where conversation = $1", [id]);
+    const [row] = await server.db.query<{ count: number }>(
+      "select count(*)::int as count from events where conversation = $1",
+      [id],
+    );
     expect(row?.count).toBe(1);
   });
 

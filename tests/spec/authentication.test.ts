@@ -5,7 +5,7 @@ import { type Person, request, startApp, type TestApp } from "../support/app.ts"
 import { movableClock } from "../support/clock.ts";
 import { Peer } from "../support/peer.ts";
 import { RawSocket } from "../support/raw_socket.ts";
-import { type ForgeOptions, forgeToken, socketUrl, STARTING_MS } from "./support.ts";
+import { type ForgeOptions, forgeToken, STARTING_MS, socketUrl } from "./support.ts";
 
 const clock = movableClock();
 let server: TestApp;
@@ -33,7 +33,14 @@ const FORGERIES: Readonly<Record<string, ForgeOptions>> = {
 /** A token without a signature: what `alg: none` asks a careless reader to accept. */
 function unsignedToken(person: Person): string {
   const part = (value: object) => Buffer.from(JSON.stringify(value)).toString("base64url");
-  const claims = { sub: person.id, sid: person.sessionId, device: person.deviceId, jti: "1", iss: "sotto", aud: "sotto" };
+  const claims = {
+    sub: person.id,
+    sid: person.sessionId,
+    device: person.deviceId,
+    jti: "1",
+    iss: "sotto",
+    aud: "sotto",
+  };
   const now = Math.floor(Date.now() / 1_000);
   return `${part({ alg: "none", typ: "at+jwt" })}.${part({ ...claims, iat: now, exp: now + 600 })}.`;
 }
@@ -63,7 +70,11 @@ describe("authentication", () => {
     using byFrame = await Peer.open(socketUrl(server));
     byFrame.send({ type: "authenticate", ref: 1, token: ann.token });
     for (const peer of [byHeader, byTicket, byFrame]) {
-      expect(await peer.next("welcome")).toMatchObject({ user_id: ann.id, session_id: ann.sessionId, device_id: ann.deviceId });
+      expect(await peer.next("welcome")).toMatchObject({
+        user_id: ann.id,
+        session_id: ann.sessionId,
+        device_id: ann.deviceId,
+      });
       await peer.next("caught_up");
     }
     expect(byFrame.frames[0].ref).toBe(1);
@@ -71,9 +82,14 @@ describe("authentication", () => {
 
   test("a header or ticket that is not valid gets 401 in place of the upgrade [AUTH-1]", async () => {
     const ann = await server.person();
-    const attempts = [...(await badTokens(ann))].map(([what, token]) => ({ what, path: "/ws", headers: { Authorization: `Bearer ${token}` } }));
+    const attempts = [...(await badTokens(ann))].map(([what, token]) => ({
+      what,
+      path: "/ws",
+      headers: { Authorization: `Bearer ${token}` },
+    }));
     attempts.push({ what: "no bearer", path: "/ws", headers: { Authorization: `Basic ${ann.token}` } });
-    for (const path of ["/ws?ticket=nonsense", "/ws?ticket="]) attempts.push({ what: path, path, headers: {} as never });
+    for (const path of ["/ws?ticket=nonsense", "/ws?ticket="])
+      attempts.push({ what: path, path, headers: {} as never });
     for (const { what, path, headers } of attempts) {
       const answer = await RawSocket.upgrade(socketUrl(server, path), headers);
       using _ = answer.socket;

@@ -1,12 +1,12 @@
 /** SPEC.md, "Catching up". */
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { type AccountId, type ConversationId, LIMITS } from "../../src/protocol/mod.ts";
-import { dispatch, MemoryBus, type Bus } from "../../src/realtime/mod.ts";
+import { type Bus, dispatch, MemoryBus } from "../../src/realtime/mod.ts";
 import { type Person, startApp, type TestApp } from "../support/app.ts";
 import type { Peer } from "../support/peer.ts";
 import { Peer as SocketPeer } from "../support/peer.ts";
 import { waitUntil } from "../support/wait.ts";
-import { pair, range, sayMany, seqs, socketUrl, STARTING_MS } from "./support.ts";
+import { pair, placed, range, STARTING_MS, sayMany, seqs, socketUrl } from "./support.ts";
 
 let server: TestApp;
 beforeAll(async () => {
@@ -184,8 +184,18 @@ describe("catching up", () => {
     poison(b, id);
     await b.next("resync");
     await b.next("caught_up");
-    expect(b.entries(id).slice(7).map((frame) => frame.seq)).toEqual([5, 6, 7]);
-    expect(b.frames.slice(mark).filter((frame) => frame.type === "error").map((frame) => frame.code)).toEqual(["internal"]);
+    expect(
+      b
+        .entries(id)
+        .slice(7)
+        .map((frame) => frame.seq),
+    ).toEqual([5, 6, 7]);
+    expect(
+      b.frames
+        .slice(mark)
+        .filter((frame) => frame.type === "error")
+        .map((frame) => frame.code),
+    ).toEqual(["internal"]);
     await a.say(id, "live");
     expect((await b.next("message")).seq).toBe(8);
   });
@@ -252,7 +262,10 @@ describe("catching up", () => {
     await b.settled();
     expect(left.conversation_id).toBe(id);
     expect(seqs(b, id)).toEqual(range(1, left.left_seq - 1));
-    const [row] = await server.db.query<{ seq: number }>("select seq from events where conversation = $1 and kind = 2 order by seq desc limit 1", [id]);
+    const [row] = await server.db.query<{ seq: number }>(
+      "select seq from events where conversation = $1 and kind = 2 order by seq desc limit 1",
+      [id],
+    );
     expect(row?.seq).toBe(left.left_seq);
     expect(b.frames.filter((frame) => frame.type === "conversation_left")).toHaveLength(1);
   });
@@ -342,13 +355,6 @@ describe("catching up", () => {
     await waitUntil("the sender is live too", () => a.closed === null);
   });
 });
-
-/** The seqs that frames give a conversation, receipts that stand for the event included [MSG-3]. */
-function placed(frames: readonly { type: string; conversation_id?: string; seq: number; in_order?: boolean }[], id: ConversationId): number[] {
-  return frames
-    .filter((frame) => frame.conversation_id === id && (["message", "membership"].includes(frame.type) || frame.in_order === true))
-    .map((frame) => frame.seq);
-}
 
 /** A bus whose directory answers only after `opened`. */
 function slowToRegister(bus: Bus, opened: Promise<void>): Bus {

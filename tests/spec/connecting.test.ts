@@ -3,7 +3,7 @@ import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { type Person, request, startApp, type TestApp } from "../support/app.ts";
 import { Peer } from "../support/peer.ts";
 import { RawSocket } from "../support/raw_socket.ts";
-import { socketUrl, STARTING_MS } from "./support.ts";
+import { STARTING_MS, socketUrl } from "./support.ts";
 
 let server: TestApp;
 let ann: Person;
@@ -77,9 +77,18 @@ describe("connecting", () => {
   });
 
   test("Origin of the list or of the server passes, another gets 403 [CONN-4]", async () => {
-    const origins = { "https://app.example.org": 101, [server.url]: 101, "https://evil.example": 403, null: 403, "": 403 };
+    const origins = {
+      "https://app.example.org": 101,
+      [server.url]: 101,
+      "https://evil.example": 403,
+      null: 403,
+      "": 403,
+    };
     for (const [origin, status] of Object.entries(origins)) {
-      const answer = await RawSocket.upgrade(socketUrl(server), { Origin: origin, Authorization: `Bearer ${ann.token}` });
+      const answer = await RawSocket.upgrade(socketUrl(server), {
+        Origin: origin,
+        Authorization: `Bearer ${ann.token}`,
+      });
       using _ = answer.socket;
       expect({ origin, status: answer.status }).toEqual({ origin, status });
       if (status === 403) expect(JSON.parse(answer.body).error.code).toBe("forbidden");

@@ -5,7 +5,7 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { type ConversationId, type MessageId, newMessageId } from "../../src/protocol/mod.ts";
 import { Person } from "../support/app.ts";
-import { Peer } from "../support/peer.ts";
+import type { Peer } from "../support/peer.ts";
 import { ProcessServer } from "../support/process_server.ts";
 import { waitUntil } from "../support/wait.ts";
 import { range, seqs } from "./support.ts";
@@ -45,9 +45,21 @@ class Sender {
   async run(): Promise<void> {
     while (!this.done) {
       // Refused while the server is down; the next attempt finds it again.
-      const peer = await this.person.at(server.url).connect().catch(() => null);
+      const peer = await this.person
+        .at(server.url)
+        .connect()
+        .catch(() => null);
       if (peer !== null) await this.#sendThrough(peer).catch(() => {});
-      else await waitUntil("the server answers", () => fetch(`${server.url}/health`).then(() => true, () => false), LIMIT_MS);
+      else
+        await waitUntil(
+          "the server answers",
+          () =>
+            fetch(`${server.url}/health`).then(
+              () => true,
+              () => false,
+            ),
+          LIMIT_MS,
+        );
     }
   }
 
@@ -55,7 +67,7 @@ class Sender {
   async #sendThrough(peer: Peer): Promise<void> {
     using _ = peer;
     await peer.next("welcome");
-    let waiting = new Set<MessageId>();
+    const waiting = new Set<MessageId>();
     let next = this.ids.findIndex((id) => !this.acknowledged.has(id));
     while (!this.done) {
       for (; waiting.size < WINDOW && next < this.ids.length; next++) {
@@ -66,15 +78,23 @@ class Sender {
       const answer = await peer.match((frame) => frame.type === "receipt" || frame.type === "error");
       if (answer.type === "error") return; // begin again from the first that was not answered
       const before = this.acknowledged.get(answer.id);
-      if (before !== undefined && before !== answer.seq) this.contradictions.push(`${answer.id}: ${before}, then ${answer.seq}`);
+      if (before !== undefined && before !== answer.seq)
+        this.contradictions.push(`${answer.id}: ${before}, then ${answer.seq}`);
       this.acknowledged.set(answer.id, answer.seq);
       waiting.delete(answer.id);
     }
   }
 }
 
-async function wholeLog(person: Person, id: ConversationId): Promise<{ seq: number; id: MessageId; sender_id: string; type: string }[]> {
-  const log = [];
+interface Entry {
+  readonly type: string;
+  readonly seq: number;
+  readonly id: MessageId;
+  readonly sender_id: string;
+}
+
+async function wholeLog(person: Person, id: ConversationId): Promise<Entry[]> {
+  const log: Entry[] = [];
   for (let after: number | null = 0; after !== null; ) {
     const page = await person.request("GET", `/api/conversations/${id}/messages?after_seq=${after}&limit=100`);
     expect(page.status).toBe(200);
@@ -85,41 +105,45 @@ async function wholeLog(person: Person, id: ConversationId): Promise<{ seq: numb
 }
 
 describe("kill -9 under load", () => {
-  test("every acknowledged send is in the log with its seq, once, dense, in its sender's order [MSG-1, MSG-2, MSG-4, RES-1]", async () => {
-    const people: Person[] = [];
-    for (let i = 0; i < SENDERS; i++) people.push(await Person.signUp(server.url, `crash_sender_${i}`));
-    const [first] = people as [Person];
-    const id = await first.group(people.slice(1));
-    const senders = people.map((person) => new Sender(person, id));
-    const total = SENDERS * MESSAGES;
-    const answered = () => senders.reduce((sum, sender) => sum + sender.acknowledged.size, 0);
-    const sending = Promise.all(senders.map((sender) => sender.run()));
+  test(
+    "every acknowledged send is in the log with its seq, once, dense, in its sender's order [MSG-1, MSG-2, MSG-4, RES-1]",
+    async () => {
+      const people: Person[] = [];
+      for (let i = 0; i < SENDERS; i++) people.push(await Person.signUp(server.url, `crash_sender_${i}`));
+      const [first] = people as [Person];
+      const id = await first.group(people.slice(1));
+      const senders = people.map((person) => new Sender(person, id));
+      const total = SENDERS * MESSAGES;
+      const answered = () => senders.reduce((sum, sender) => sum + sender.acknowledged.size, 0);
+      const sending = Promise.all(senders.map((sender) => sender.run()));
 
-    for (let kill = 1; kill <= KILLS; kill++) {
-      await waitUntil("the stream is in its middle", () => answered() >= (total * kill) / (KILLS + 1), LIMIT_MS);
-      expect(answered()).toBeLessThan(total);
-      await server.kill();
-      await server.startAgain();
-    }
-    await sending;
+      for (let kill = 1; kill <= KILLS; kill++) {
+        await waitUntil("the stream is in its middle", () => answered() >= (total * kill) / (KILLS + 1), LIMIT_MS);
+        expect(answered()).toBeLessThan(total);
+        await server.kill();
+        await server.startAgain();
+      }
+      await sending;
 
-    const reader = first.at(server.url);
-    const log = await wholeLog(reader, id);
-    expect(log.map((entry) => entry.seq)).toEqual(range(1, total + 1));
-    for (const sender of senders) {
-      expect(sender.contradictions).toEqual([]);
-      const own = log.filter((entry) => entry.type === "message" && entry.sender_id === sender.person.id);
-      expect(own.map((entry) => entry.id)).toEqual([...sender.ids]);
-      expect(own.map((entry) => entry.seq)).toEqual(sender.ids.map((one) => sender.acknowledged.get(one) ?? -1));
-    }
+      const reader = first.at(server.url);
+      const log = await wholeLog(reader, id);
+      expect(log.map((entry) => entry.seq)).toEqual(range(1, total + 1));
+      for (const sender of senders) {
+        expect(sender.contradictions).toEqual([]);
+        const own = log.filter((entry) => entry.type === "message" && entry.sender_id === sender.person.id);
+        expect(own.map((entry) => entry.id)).toEqual([...sender.ids]);
+        expect(own.map((entry) => entry.seq)).toEqual(sender.ids.map((one) => sender.acknowledged.get(one) ?? -1));
+      }
 
-    // A device that had acknowledged nothing is sent the whole log, in order.
-    using peer = await reader.connect();
-    for (let seen = 0; seen < total + 1; ) {
-      await peer.until(() => seqs(peer, id).length > seen);
-      seen = seqs(peer, id).length;
-      peer.acknowledge(id, seqs(peer, id).at(-1) ?? 0);
-    }
-    expect(seqs(peer, id)).toEqual(range(1, total + 1));
-  }, LIMIT_MS);
+      // A device that had acknowledged nothing is sent the whole log, in order.
+      using peer = await reader.connect();
+      for (let seen = 0; seen < total + 1; ) {
+        await peer.until(() => seqs(peer, id).length > seen);
+        seen = seqs(peer, id).length;
+        peer.acknowledge(id, seqs(peer, id).at(-1) ?? 0);
+      }
+      expect(seqs(peer, id)).toEqual(range(1, total + 1));
+    },
+    LIMIT_MS,
+  );
 });

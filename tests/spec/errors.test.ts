@@ -7,7 +7,7 @@ import { movableClock } from "../support/clock.ts";
 import type { Peer } from "../support/peer.ts";
 import { Peer as SocketPeer } from "../support/peer.ts";
 import { RawSocket } from "../support/raw_socket.ts";
-import { countEvents, pair, range, sayMany, seqs, socketUrl, STARTING_MS, storedLog } from "./support.ts";
+import { countEvents, holdHead, pair, range, STARTING_MS, sayMany, seqs, socketUrl, storedLog } from "./support.ts";
 
 /** A message of this content makes the actor that handles it throw. */
 const POISON = "cG9pc29u";
@@ -88,7 +88,9 @@ describe("errors", () => {
       request_id: expect.stringMatching(/^[0-9a-f-]{36}$/),
     });
     await a.until((frames) => [1, 3, "four", 5].every((ref) => frames.some((frame) => frame.ref === ref)));
-    const types = Object.fromEntries(a.frames.filter((frame) => frame.ref !== undefined).map((frame) => [frame.ref, frame.type]));
+    const types = Object.fromEntries(
+      a.frames.filter((frame) => frame.ref !== undefined).map((frame) => [frame.ref, frame.type]),
+    );
     expect(types).toEqual({ 1: "receipt", 2: "error", 3: "pong", four: "error", 5: "receipt" });
     expect((await storedLog(server.db, id)).slice(1).map((row) => row.id)).toEqual([good, last]);
   });
@@ -133,7 +135,11 @@ describe("errors", () => {
     // Of another version than 7, or in capitals: no id that a retry could carry.
     for (const wrongId of [crypto.randomUUID(), newMessageId().toUpperCase(), 7]) {
       a.post(id, "text", { ref: "id", id: wrongId });
-      expect(await a.next("error")).toMatchObject({ ref: "id", code: "bad_frame", details: { fields: { id: expect.any(String) } } });
+      expect(await a.next("error")).toMatchObject({
+        ref: "id",
+        code: "bad_frame",
+        details: { fields: { id: expect.any(String) } },
+      });
     }
     expect(await countEvents(server.db)).toBe(before);
     await a.settled();
@@ -142,7 +148,11 @@ describe("errors", () => {
   test("content that is too long is payload_too_large, one character less is stored [ERR-2]", async () => {
     const { ann, id } = await pair(server);
     using a = await ann.live();
-    expect(await a.say(id, "x".repeat(LIMITS.contentChars + 1))).toMatchObject({ type: "error", code: "payload_too_large", retryable: false });
+    expect(await a.say(id, "x".repeat(LIMITS.contentChars + 1))).toMatchObject({
+      type: "error",
+      code: "payload_too_large",
+      retryable: false,
+    });
     expect(await storedLog(server.db, id)).toHaveLength(1);
     expect(await a.say(id, "x".repeat(LIMITS.contentChars))).toMatchObject({ type: "receipt", seq: 2 });
   });
@@ -161,15 +171,24 @@ describe("errors", () => {
     const before = Array.from({ length: 10 }, (_, i) => a.post(id, `before${i}`));
     const poison = a.post(id, POISON, { ref: "poison" });
     const behind = Array.from({ length: 10 }, (_, i) => a.post(id, `behind${i}`));
-    expect(await a.match((frame) => frame.ref === "poison")).toMatchObject({ type: "error", id: poison, code: "internal", retryable: false });
-    for (const message of [...before, ...behind]) await a.until((frames) => frames.some((frame) => frame.type === "receipt" && frame.id === message));
+    expect(await a.match((frame) => frame.ref === "poison")).toMatchObject({
+      type: "error",
+      id: poison,
+      code: "internal",
+      retryable: false,
+    });
+    for (const message of [...before, ...behind])
+      await a.until((frames) => frames.some((frame) => frame.type === "receipt" && frame.id === message));
     await b.until(() => seqs(b, id).length === 26);
     expect(seqs(b, id)).toEqual(range(1, 26));
     expect(b.frames.some((frame) => frame.type === "resync")).toBe(false);
     await second.next("resync");
     await second.until(() => seqs(second, id).includes(26));
     const resync = second.frames.findIndex((frame) => frame.type === "resync");
-    const again = second.frames.slice(resync).filter((frame) => frame.type === "message").map((frame) => frame.seq);
+    const again = second.frames
+      .slice(resync)
+      .filter((frame) => frame.type === "message")
+      .map((frame) => frame.seq);
     expect(again).toEqual(range(5, 26));
     await second.until((frames) => frames.slice(resync).some((frame) => frame.type === "caught_up"));
     const rows = await storedLog(server.db, id);
@@ -186,15 +205,19 @@ describe("errors", () => {
     using a = await ann.live();
     using second = await ann.live();
     using b = await ben.live();
-    for (let i = 0; i < LIMITS.failuresPerMinute - 1; i++) expect(await a.say(id, POISON)).toMatchObject({ code: "internal" });
+    for (let i = 0; i < LIMITS.failuresPerMinute - 1; i++)
+      expect(await a.say(id, POISON)).toMatchObject({ code: "internal" });
     // A minute later the count begins anew.
     clock.advance(61_000);
     for (const peer of [a, second, b]) await peer.settled();
-    for (let i = 0; i < LIMITS.failuresPerMinute - 1; i++) expect(await a.say(id, POISON)).toMatchObject({ code: "internal" });
+    for (let i = 0; i < LIMITS.failuresPerMinute - 1; i++)
+      expect(await a.say(id, POISON)).toMatchObject({ code: "internal" });
     await a.settled();
     const last = a.post(id, POISON);
     expect(await a.ended()).toEqual({ code: 4500, reason: "failing" });
-    expect(a.frames.some((frame) => frame.type === "error" && frame.id === last && frame.code === "internal")).toBe(true);
+    expect(a.frames.some((frame) => frame.type === "error" && frame.id === last && frame.code === "internal")).toBe(
+      true,
+    );
     expect(await second.say(id, "others go on")).toMatchObject({ type: "receipt", seq: 2 });
     await b.until(() => seqs(b, id).length === 2);
     using back = await ann.live();
@@ -206,9 +229,17 @@ describe("ends", () => {
   test("codes from 4400 to 4499 mean stop, every other code means reconnect [CLS-1]", () => {
     const stop = Object.entries(CLOSE_CODES).filter(([, code]) => !mayReconnect(code));
     expect(stop.map(([reason]) => reason).sort()).toEqual(
-      ["authentication_timeout", "bad_protocol", "session_ended", "too_many_sockets", "unauthorized", "wrong_session"].sort(),
+      [
+        "authentication_timeout",
+        "bad_protocol",
+        "session_ended",
+        "too_many_sockets",
+        "unauthorized",
+        "wrong_session",
+      ].sort(),
     );
-    for (const code of [1000, 1001, 1005, 1006, 1009, 1011, 1012, 3000, 4399, 4500, 4999]) expect(mayReconnect(code)).toBe(true);
+    for (const code of [1000, 1001, 1005, 1006, 1009, 1011, 1012, 3000, 4399, 4500, 4999])
+      expect(mayReconnect(code)).toBe(true);
     for (const code of [4400, 4450, 4499]) expect(mayReconnect(code)).toBe(false);
   });
 
@@ -218,14 +249,7 @@ describe("ends", () => {
     using a = await ann.live();
     using b = await ben.live();
     using waiting = await SocketPeer.open(socketUrl(node));
-    const gate = Promise.withResolvers<void>();
-    const locked = Promise.withResolvers<void>();
-    const holding = server.db.transaction(async (tx) => {
-      await tx.query("select 1 from conversations where id = $1 for update", [id]);
-      locked.resolve();
-      await gate.promise;
-    });
-    await locked.promise;
+    const head = await holdHead(server.db, id);
     const sent = Array.from({ length: 20 }, (_, i) => a.post(id, `m${i}`));
     await a.settled();
     const stopping = node[Symbol.asyncDispose]();
@@ -238,8 +262,7 @@ describe("ends", () => {
     // What comes now is refused as retryable, for the next node.
     const late = a.post(id, "late");
     expect(await answered(a, late)).toMatchObject({ code: "unavailable", retryable: true });
-    gate.resolve();
-    await holding;
+    await head.release();
     expect(await a.ended()).toEqual({ code: 1012, reason: "draining" });
     await stopping;
     const receipts = a.frames.filter((frame) => frame.type === "receipt");

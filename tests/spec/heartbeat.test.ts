@@ -3,7 +3,7 @@ import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { startApp, type TestApp } from "../support/app.ts";
 import { movableClock } from "../support/clock.ts";
 import { RawSocket } from "../support/raw_socket.ts";
-import { socketUrl, STARTING_MS } from "./support.ts";
+import { STARTING_MS, socketUrl } from "./support.ts";
 
 const PING = 0x9;
 

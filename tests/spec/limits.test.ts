@@ -7,7 +7,7 @@ import { movableClock } from "../support/clock.ts";
 import { Peer } from "../support/peer.ts";
 import { RawSocket } from "../support/raw_socket.ts";
 import { waitUntil } from "../support/wait.ts";
-import { countEvents, pair, range, sayMany, seqs, socketUrl, STARTING_MS } from "./support.ts";
+import { countEvents, pair, range, STARTING_MS, sayMany, seqs, socketUrl } from "./support.ts";
 
 const clock = movableClock();
 let server: TestApp;
@@ -52,7 +52,10 @@ afterAll(async () => {
 async function frozen(): Promise<{ node: TestApp; advance: (ms: number) => void }> {
   let now = Date.now();
   const node = await server.another({ clock: { now: () => now } });
-  return { node, advance: (ms) => void (now += ms) };
+  const advance = (ms: number) => {
+    now += ms;
+  };
+  return { node, advance };
 }
 
 describe("limits", () => {
@@ -73,7 +76,12 @@ describe("limits", () => {
     const nested = (depth: number) => `{"type":"ping","x":${"[".repeat(depth - 1)}${"]".repeat(depth - 1)}}`;
     peer.send(nested(LIMITS.jsonDepth));
     await peer.next("pong");
-    for (const text of [nested(LIMITS.jsonDepth + 1), nested(50_000), `${'{"a":'.repeat(20_000)}1${"}".repeat(20_000)}`, "[".repeat(100_000)]) {
+    for (const text of [
+      nested(LIMITS.jsonDepth + 1),
+      nested(50_000),
+      `${'{"a":'.repeat(20_000)}1${"}".repeat(20_000)}`,
+      "[".repeat(100_000),
+    ]) {
       peer.send(text);
       expect((await peer.next("error")).code).toBe("bad_json");
     }
@@ -133,7 +141,9 @@ describe("limits", () => {
     using peer = await (await node.person()).live();
     const all = LIMITS.frameBurst + LIMITS.floodRefusals;
     for (let ref = 0; ref < all; ref++) peer.send({ type: "ping", ref });
-    await peer.until((frames) => frames.filter((frame) => frame.code === "rate_limited").length === LIMITS.floodRefusals);
+    await peer.until(
+      (frames) => frames.filter((frame) => frame.code === "rate_limited").length === LIMITS.floodRefusals,
+    );
     expect(peer.closed).toBeNull();
     peer.send({ type: "ping" });
     expect(await peer.ended()).toEqual({ code: 4529, reason: "flooding" });
@@ -157,7 +167,9 @@ describe("limits", () => {
 
   test("a 101st socket that has not authenticated gets 429, one that has is welcome [LIM-5]", async () => {
     const ann = await server.person();
-    const waiting = await Promise.all(Array.from({ length: LIMITS.unauthenticatedPerAddress }, () => Peer.open(socketUrl(server))));
+    const waiting = await Promise.all(
+      Array.from({ length: LIMITS.unauthenticatedPerAddress }, () => Peer.open(socketUrl(server))),
+    );
     try {
       const answer = await RawSocket.upgrade(socketUrl(server));
       using _ = answer.socket;
@@ -228,15 +240,27 @@ describe("limits", () => {
     const { ann, id } = await pair(server);
     using peer = await ann.live();
     const [first, second] = [newMessageId(), newMessageId()];
-    const frame = (message: string, text: string) => ({ type: "message", id: message, conversation_id: id, encrypted_content: text });
+    const frame = (message: string, text: string) => ({
+      type: "message",
+      id: message,
+      conversation_id: id,
+      encrypted_content: text,
+    });
     tricks.set("fill", (_, actor, { session }) => {
       while (actor.self.tell({ type: "done" }) === "accepted");
-      for (const [message, text] of [[first, "one"], [second, "two"]] as const) session.receive(JSON.stringify(frame(message, text)));
+      for (const [message, text] of [
+        [first, "one"],
+        [second, "two"],
+      ] as const)
+        session.receive(JSON.stringify(frame(message, text)));
       session.receive(JSON.stringify({ type: "ping", ref: "full" }));
     });
     peer.send({ type: "typing_stop", ref: "fill", conversation_id: id });
     for (const ref of [first, second, "full"]) {
-      expect(await peer.match((error) => error.id === ref || error.ref === ref)).toMatchObject({ code: "overloaded", retryable: true });
+      expect(await peer.match((error) => error.id === ref || error.ref === ref)).toMatchObject({
+        code: "overloaded",
+        retryable: true,
+      });
     }
     expect(await peer.say(id, "two", { id: second })).toMatchObject({ code: "out_of_order", details: { first } });
     expect(await peer.say(id, "one", { id: first })).toMatchObject({ type: "receipt", seq: 2 });

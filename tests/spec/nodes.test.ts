@@ -3,7 +3,7 @@ import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import type { ConversationId } from "../../src/protocol/mod.ts";
 import { type Bus, MemoryBus } from "../../src/realtime/mod.ts";
 import { type Person, startApp, type TestApp } from "../support/app.ts";
-import { pair, range, sayMany, seqs, STARTING_MS } from "./support.ts";
+import { pair, placed, range, STARTING_MS, sayMany, seqs } from "./support.ts";
 
 /** What becomes of the hints of one publish. */
 let fate: "arrive" | "drop" | "double" | "reverse" = "arrive";
@@ -60,8 +60,8 @@ describe("two nodes", () => {
       try {
         await Promise.all([sayMany(a, id, 60), sayMany(b, id, 60)]);
         for (const peer of [a, b]) {
-          await peer.until(() => placed(peer, id).length >= 121);
-          expect(placed(peer, id)).toEqual(range(1, 121));
+          await peer.until(() => placed(peer.frames, id).length >= 121);
+          expect(placed(peer.frames, id)).toEqual(range(1, 121));
         }
       } finally {
         fate = "arrive";
@@ -101,7 +101,7 @@ describe("two nodes", () => {
     expect(await c.say(id, "still there?")).toMatchObject({ code: "conversation_not_found" });
     await b.say(id, "after");
     await c.settled();
-    expect(placed(c, id)).toEqual([3, 4]);
+    expect(placed(c.frames, id)).toEqual([3, 4]);
   });
 
   test("who was removed hears nothing more of who types, at any node [TYP-1]", async () => {
@@ -114,7 +114,7 @@ describe("two nodes", () => {
     await c.next("typing_start");
     await ann.request("DELETE", `/api/conversations/${id}/participants/${cem.id}`);
     await c.next("conversation_left");
-    await b.until(() => placed(b, id).length === 3);
+    await b.until(() => placed(b.frames, id).length === 3);
     b.send({ type: "typing_stop", conversation_id: id });
     b.send({ type: "message_read", conversation_id: id, seq: 1 });
     await b.settled();
@@ -136,10 +136,3 @@ describe("two nodes", () => {
     }
   });
 });
-
-/** The seqs that a peer was given, by entries and by receipts that stand for them. */
-function placed(peer: { frames: readonly { type: string; conversation_id?: string; seq: number; in_order?: boolean }[] }, id: ConversationId): number[] {
-  return peer.frames
-    .filter((frame) => frame.conversation_id === id && (["message", "membership"].includes(frame.type) || frame.in_order === true))
-    .map((frame) => frame.seq);
-}

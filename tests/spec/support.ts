@@ -1,10 +1,10 @@
 /** What the tests of the protocol share beside the server and the peers. */
 import { createHmac } from "node:crypto";
 import { SignJWT } from "jose";
-import type { Sql } from "../../src/platform/postgres.ts";
+import type { Database, Sql } from "../../src/platform/postgres.ts";
 import type { ConversationId, MessageId } from "../../src/protocol/mod.ts";
 import { type Person, TEST_SECRET, type TestApp } from "../support/app.ts";
-import type { Peer } from "../support/peer.ts";
+import type { Frame, Peer } from "../support/peer.ts";
 
 /** What starting or ending a server may take on a busy machine. */
 export const STARTING_MS = 60_000;
@@ -15,7 +15,10 @@ export function socketUrl(server: { readonly url: string }, path = "/ws"): strin
 }
 
 /** Two people and a conversation of their own. */
-export async function pair(server: TestApp, more: object = {}): Promise<{ ann: Person; ben: Person; id: ConversationId }> {
+export async function pair(
+  server: TestApp,
+  more: object = {},
+): Promise<{ ann: Person; ben: Person; id: ConversationId }> {
   const [ann, ben] = await Promise.all([server.person(), server.person()]);
   return { ann, ben, id: await ann.group([ben], more) };
 }
@@ -39,9 +42,35 @@ export async function countEvents(sql: Sql): Promise<number> {
   return row?.count ?? -1;
 }
 
+/** Holds a conversation's head, so that nothing can be appended to it, until released. */
+export async function holdHead(db: Database, id: ConversationId): Promise<{ release: () => Promise<void> }> {
+  const gate = Promise.withResolvers<void>();
+  const held = Promise.withResolvers<void>();
+  const holding = db.transaction(async (tx) => {
+    await tx.query("select 1 from conversations where id = $1 for update", [id]);
+    held.resolve();
+    await gate.promise;
+  });
+  await held.promise;
+  return {
+    release: async () => {
+      gate.resolve();
+      await holding;
+    },
+  };
+}
+
 /** The seqs of the entries that a peer was shown. */
 export function seqs(peer: Peer, id: ConversationId): number[] {
   return peer.entries(id).map((frame) => frame.seq);
+}
+
+/** The seqs that a socket was given: by entries, and by receipts that stand for their event [MSG-3]. */
+export function placed(frames: readonly Frame[], id: ConversationId): number[] {
+  return frames
+    .filter((frame) => frame.conversation_id === id)
+    .filter((frame) => ["message", "membership"].includes(frame.type) || frame.in_order === true)
+    .map((frame) => frame.seq);
 }
 
 /** The numbers from `first` to `last`. */
@@ -80,7 +109,9 @@ export interface ForgeOptions {
 
 /** Signs an access token as the server does, except for what is asked otherwise. */
 export function forgeToken(person: Person, options: ForgeOptions = {}): Promise<string> {
-  const key = createHmac("sha256", options.secret ?? TEST_SECRET).update("sotto access token").digest();
+  const key = createHmac("sha256", options.secret ?? TEST_SECRET)
+    .update("sotto access token")
+    .digest();
   const now = Math.floor(Date.now() / 1_000);
   return new SignJWT({ sub: person.id, sid: person.sessionId, device: person.deviceId, jti: crypto.randomUUID() })
     .setProtectedHeader({ alg: options.algorithm ?? "HS256", typ: options.type ?? "at+jwt" })

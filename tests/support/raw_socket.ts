@@ -140,7 +140,8 @@ export class RawSocket implements Disposable {
       const [first = 0, second = 0] = this.#bytes;
       const long = second === 126 ? 2 : second === 127 ? 8 : 0;
       if (this.#bytes.length < 2 + long) return;
-      const length = long === 0 ? second : long === 2 ? this.#bytes.readUInt16BE(2) : Number(this.#bytes.readBigUInt64BE(2));
+      const length =
+        long === 0 ? second : long === 2 ? this.#bytes.readUInt16BE(2) : Number(this.#bytes.readBigUInt64BE(2));
       const start = 2 + long;
       if (this.#bytes.length < start + length) return;
       const payload = this.#bytes.subarray(start, start + length);

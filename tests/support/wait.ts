@@ -3,7 +3,11 @@
 const STEP_MS = 20;
 
 /** Asks until the answer is true; throws with `what` after a deadline. */
-export async function waitUntil(what: string, holds: () => boolean | Promise<boolean>, deadlineMs = 10_000): Promise<void> {
+export async function waitUntil(
+  what: string,
+  holds: () => boolean | Promise<boolean>,
+  deadlineMs = 10_000,
+): Promise<void> {
   const deadline = performance.now() + deadlineMs;
   while (!(await holds())) {
     if (performance.now() > deadline) throw new Error(`Never came true: ${what}`);

@@ -1,6 +1,13 @@
 /** The generic actor runtime, with actors that know nothing of chat. */
 import { afterEach, describe, expect, test } from "bun:test";
-import { type ActorRef, type Behaviour, Mailbox, Registry, type RegistryOptions, Scheduler } from "../../src/actor/mod.ts";
+import {
+  type ActorRef,
+  type Behaviour,
+  Mailbox,
+  Registry,
+  type RegistryOptions,
+  Scheduler,
+} from "../../src/actor/mod.ts";
 import { waitUntil } from "../support/wait.ts";
 
 /** What an actor of these tests may be told. */
@@ -65,7 +72,12 @@ afterEach(() => {
 });
 
 /** A registry of workers, its diary, and those who may not stop. */
-function workers(options: Partial<RegistryOptions<string, Message>> & { readonly brokenRestart?: boolean; readonly brokenEnd?: boolean } = {}) {
+function workers(
+  options: Partial<RegistryOptions<string, Message>> & {
+    readonly brokenRestart?: boolean;
+    readonly brokenEnd?: boolean;
+  } = {},
+) {
   const diary: Diary = [];
   const keeps = new Set<string>();
   const registry = new Registry<string, Message>(
@@ -130,7 +142,13 @@ describe("actor", () => {
     registry.tell("a", note("3"));
     expect(diary).toEqual(["a started", "b started"]);
     await turn();
-    expect(diary.filter((line) => line.startsWith("a "))).toEqual(["a started", "a 1", "a 2", "a 3", "a told by itself"]);
+    expect(diary.filter((line) => line.startsWith("a "))).toEqual([
+      "a started",
+      "a 1",
+      "a 2",
+      "a 3",
+      "a told by itself",
+    ]);
     expect(diary.filter((line) => line.startsWith("b "))).toEqual(["b started", "b 1", "b 2"]);
     expect(registry.size).toBe(2);
   });
@@ -156,11 +174,11 @@ describe("actor", () => {
 
   test("refuses by bytes too", () => {
     const { registry } = workers({ mailbox: { items: 100, bytes: 10 } });
-    expect([registry.tell("a", note("1"), 6), registry.tell("a", note("2"), 6), registry.tell("a", note("3"), 4)]).toEqual([
-      "accepted",
-      "full",
-      "accepted",
-    ]);
+    expect([
+      registry.tell("a", note("1"), 6),
+      registry.tell("a", note("2"), 6),
+      registry.tell("a", note("3"), 4),
+    ]).toEqual(["accepted", "full", "accepted"]);
   });
 
   test("settle() goes before the mailbox and past its bound", async () => {

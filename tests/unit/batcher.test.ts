@@ -27,7 +27,10 @@ describe("Batcher", () => {
     batches[0]?.go.resolve();
     expect(await Promise.all(first)).toEqual([2, 4]);
     await turn();
-    expect(batches.map(({ requests }) => requests)).toEqual([[1, 2], [3, 4]]);
+    expect(batches.map(({ requests }) => requests)).toEqual([
+      [1, 2],
+      [3, 4],
+    ]);
     batches[1]?.go.resolve();
     expect(await Promise.all(second)).toEqual([6, 8]);
   });

@@ -27,7 +27,16 @@ const place = { conversation_id: fc.constant(conversationId) };
 const anyFrame = fc.oneof(
   fc.record(
     {
-      ...{ type: fc.constant("message"), ref, id, ...place, content: text, encrypted_content: text, encryption_iv: text, reply_to: id },
+      ...{
+        type: fc.constant("message"),
+        ref,
+        id,
+        ...place,
+        content: text,
+        encrypted_content: text,
+        encryption_iv: text,
+        reply_to: id,
+      },
       message_type: fc.constantFrom("text", "image", "file"),
       expires_in: fc.integer({ min: 1, max: LIMITS.expirySeconds }),
     },
@@ -58,21 +67,33 @@ describe("decode", () => {
 
   test("never throws and always names a code, whatever the text", () => {
     fc.assert(
-      fc.property(fc.oneof(fc.string({ unit: "binary" }), fc.json(), fc.string().map((s) => `{"type":"${s}`)), (given) => {
-        const decoded = jsonCodec.decode(given);
-        if ("fault" in decoded) expect(Object.keys(ERRORS)).toContain(decoded.fault.code);
-        else expect(ClientFrame.safeParse(decoded.frame).success).toBe(true);
-      }),
+      fc.property(
+        fc.oneof(
+          fc.string({ unit: "binary" }),
+          fc.json(),
+          fc.string().map((s) => `{"type":"${s}`),
+        ),
+        (given) => {
+          const decoded = jsonCodec.decode(given);
+          if ("fault" in decoded) expect(Object.keys(ERRORS)).toContain(decoded.fault.code);
+          else expect(ClientFrame.safeParse(decoded.frame).success).toBe(true);
+        },
+      ),
       { numRuns: 500 },
     );
   });
 
   test("never throws on a frame of which something was changed", () => {
-    const change = fc.record({ frame: anyFrame, key: fc.constantFrom("type", "id", "ref", "seq", "cursors", "conversation_id", "content", "token"), value: fc.jsonValue({ maxDepth: 3 }) });
+    const change = fc.record({
+      frame: anyFrame,
+      key: fc.constantFrom("type", "id", "ref", "seq", "cursors", "conversation_id", "content", "token"),
+      value: fc.jsonValue({ maxDepth: 3 }),
+    });
     fc.assert(
       fc.property(change, ({ frame, key, value }) => {
         const decoded = jsonCodec.decode(JSON.stringify({ ...frame, [key]: value }));
-        if ("fault" in decoded) expect(["bad_frame", "unknown_frame", "payload_too_large", "bad_json"]).toContain(decoded.fault.code);
+        if ("fault" in decoded)
+          expect(["bad_frame", "unknown_frame", "payload_too_large", "bad_json"]).toContain(decoded.fault.code);
       }),
       { numRuns: 500 },
     );
@@ -81,20 +102,27 @@ describe("decode", () => {
   test("keeps ref and id in the fault where they can be read", () => {
     const message = newMessageId();
     const decoded = jsonCodec.decode(JSON.stringify({ type: "message", ref: 5, id: message, conversation_id: 1 }));
-    expect(decoded).toMatchObject({ fault: { code: "bad_frame", ref: 5, id: message, details: { fields: { conversation_id: expect.any(String) } } } });
-    expect(jsonCodec.decode('{"type":"ping","ref":"' + "x".repeat(65) + '"}')).toEqual({
+    expect(decoded).toMatchObject({
+      fault: { code: "bad_frame", ref: 5, id: message, details: { fields: { conversation_id: expect.any(String) } } },
+    });
+    expect(jsonCodec.decode(`{"type":"ping","ref":"${"x".repeat(65)}"}`)).toEqual({
       fault: { code: "bad_frame", details: { fields: expect.any(Object) } },
     });
   });
 
   test("drops fields that the protocol does not know", () => {
-    expect(jsonCodec.decode('{"type":"ping","ref":1,"constructor":1,"extra":{"deep":[]}}')).toEqual({ frame: { type: "ping", ref: 1 } });
+    expect(jsonCodec.decode('{"type":"ping","ref":1,"constructor":1,"extra":{"deep":[]}}')).toEqual({
+      frame: { type: "ping", ref: 1 },
+    });
   });
 
   test("names at most ten fields, none of them long, and never a value", () => {
-    const cursors = Object.fromEntries(Array.from({ length: 50 }, (_, i) => [`wrong${i}`.repeat(50), "a-secret-value"]));
+    const cursors = Object.fromEntries(
+      Array.from({ length: 50 }, (_, i) => [`wrong${i}`.repeat(50), "a-secret-value"]),
+    );
     const decoded = jsonCodec.decode(JSON.stringify({ type: "resume", cursors }));
-    const { fields } = "fault" in decoded ? (decoded.fault.details as { fields: Record<string, string> }) : { fields: {} };
+    const { fields } =
+      "fault" in decoded ? (decoded.fault.details as { fields: Record<string, string> }) : { fields: {} };
     expect(Object.keys(fields).length).toBeGreaterThan(0);
     expect(Object.keys(fields).length).toBeLessThanOrEqual(10);
     for (const name of Object.keys(fields)) expect(name.length).toBeLessThanOrEqual(80);
@@ -134,7 +162,12 @@ describe("parseJson", () => {
 
   test("reads a million brackets in little time", () => {
     const started = performance.now();
-    for (const bomb of ["[".repeat(1_000_000), '{"a":'.repeat(200_000), `"${"\\".repeat(131_000)}`, '"\\'.repeat(60_000)]) {
+    for (const bomb of [
+      "[".repeat(1_000_000),
+      '{"a":'.repeat(200_000),
+      `"${"\\".repeat(131_000)}`,
+      '"\\'.repeat(60_000),
+    ]) {
       expect(parseJson(bomb)).toBeUndefined();
     }
     expect(performance.now() - started).toBeLessThan(1_000);
@@ -142,7 +175,8 @@ describe("parseJson", () => {
 
   test("refuses a key __proto__ at any depth, and takes the text", () => {
     for (const key of ["__proto__", "\\u005f_proto__", "_\\u005Fprot\\u006f__"]) {
-      for (const value of [`{"${key}":1}`, `[[{"a":{"${key}":{}}}]]`, `{"${key}"\n:1}`]) expect(parseJson(value)).toBeUndefined();
+      for (const value of [`{"${key}":1}`, `[[{"a":{"${key}":{}}}]]`, `{"${key}"\n:1}`])
+        expect(parseJson(value)).toBeUndefined();
     }
     expect(parseJson('["__proto__","\\u005f"]')).toEqual(["__proto__", "_"]);
   });
@@ -152,15 +186,25 @@ describe("encode", () => {
   test("writes an entry as one event frame, with its end only where it has one", () => {
     const entry: LogEntry = {
       ...{ kind: "message", id: newMessageId(), conversationId, seq: 7, senderId: uuidv7() as AccountId },
-      ...{ createdAt: 1_700_000_000_000, expiresAt: null, content: { message_type: "text", encrypted_content: "Y2lwaGVy" } },
+      ...{
+        createdAt: 1_700_000_000_000,
+        expiresAt: null,
+        content: { message_type: "text", encrypted_content: "Y2lwaGVy" },
+      },
     };
     expect(JSON.parse(jsonCodec.encodeEvent(entry))).toEqual({
       ...{ type: "message", conversation_id: conversationId, seq: 7, id: entry.id, sender_id: entry.senderId },
       ...{ created_at: "2023-11-14T22:13:20.000Z", message_type: "text", encrypted_content: "Y2lwaGVy" },
     });
-    expect(JSON.parse(jsonCodec.encodeEvent({ ...entry, expiresAt: 1_700_000_001_000 })).expires_at).toBe("2023-11-14T22:13:21.000Z");
+    expect(JSON.parse(jsonCodec.encodeEvent({ ...entry, expiresAt: 1_700_000_001_000 })).expires_at).toBe(
+      "2023-11-14T22:13:21.000Z",
+    );
     const tombstone: LogEntry = { ...entry, kind: "tombstone", content: { reason: "expired" } };
-    expect(JSON.parse(jsonCodec.encodeEvent(tombstone))).toMatchObject({ type: "tombstone", reason: "expired", seq: 7 });
+    expect(JSON.parse(jsonCodec.encodeEvent(tombstone))).toMatchObject({
+      type: "tombstone",
+      reason: "expired",
+      seq: 7,
+    });
   });
 
   test("ids are UUIDv7 of their time, and sort by it", () => {

@@ -6,7 +6,14 @@
 import { describe, expect, test } from "bun:test";
 import * as fc from "fast-check";
 import { BEHIND_LIMIT, type BehindRow, type Page } from "../../src/conversations/mod.ts";
-import { type AccountId, type ConversationId, LIMITS, type LogEntry, newMessageId, type ServerFrame } from "../../src/protocol/mod.ts";
+import {
+  type AccountId,
+  type ConversationId,
+  LIMITS,
+  type LogEntry,
+  newMessageId,
+  type ServerFrame,
+} from "../../src/protocol/mod.ts";
 import { Feed, type FeedHost, type Generation } from "../../src/realtime/feed.ts";
 
 /** A log as the database holds it, and the device's cursor in it. */
@@ -112,7 +119,10 @@ class World {
 
   /** What of each log was acknowledged before the last start, or given since, or said to be gone. */
   reached(): Record<ConversationId, number> {
-    const reached = [...this.logs].map(([id, { acked }]) => [id, Math.max(this.given.get(id) ?? 0, acked, this.gone.get(id) ?? 0)]);
+    const reached = [...this.logs].map(([id, { acked }]) => [
+      id,
+      Math.max(this.given.get(id) ?? 0, acked, this.gone.get(id) ?? 0),
+    ]);
     return Object.fromEntries(reached);
   }
 
@@ -209,14 +219,26 @@ const which = fc.nat(CONVERSATIONS - 1).map(conversation);
 
 /** One thing that happens; `fate` says what becomes of the hint. */
 const step = fc.oneof(
-  fc.record({ do: fc.constant("append" as const), id: which, fate: fc.constantFrom("arrives", "lost", "doubled", "doorbell") }),
+  fc.record({
+    do: fc.constant("append" as const),
+    id: which,
+    fate: fc.constantFrom("arrives", "lost", "doubled", "doorbell"),
+  }),
   fc.record({ do: fc.constant("deliver" as const), index: fc.nat(20) }),
-  fc.record({ do: fc.constant("answer" as const), index: fc.nat(20), fails: fc.oneof({ weight: 5, arbitrary: fc.constant(false) }, fc.constant(true)) }),
+  fc.record({
+    do: fc.constant("answer" as const),
+    index: fc.nat(20),
+    fails: fc.oneof({ weight: 5, arbitrary: fc.constant(false) }, fc.constant(true)),
+  }),
   fc.record({ do: fc.constant("receipt" as const), id: which }),
   fc.record({ do: fc.constant("acknowledge" as const), id: which, back: fc.nat(3) }),
   fc.record({ do: fc.constantFrom("fill", "drain", "retry", "compare", "stale", "fresh") }),
   fc.record({ do: fc.constant("purge" as const), id: which, below: fc.nat(3) }),
-  fc.record({ do: fc.constant("begin" as const), claims: fc.dictionary(which, fc.nat(12), { maxKeys: 2 }), anew: fc.boolean() }),
+  fc.record({
+    do: fc.constant("begin" as const),
+    claims: fc.dictionary(which, fc.nat(12), { maxKeys: 2 }),
+    anew: fc.boolean(),
+  }),
 );
 
 /** Without a device that sets its own cursors. */
@@ -275,7 +297,8 @@ describe("Feed", () => {
         world.settle();
         expect(world.frames).toContain("caught_up");
         // Where a hint was lost, the comparison of heads is what finds it; else nothing else is needed.
-        if (!steps.some((one) => one.do === "append" && one.fate === "lost")) expect(world.reached()).toEqual(world.tops());
+        if (!steps.some((one) => one.do === "append" && one.fate === "lost"))
+          expect(world.reached()).toEqual(world.tops());
         world.feed.compare();
         world.settle();
         expect(world.reached()).toEqual(world.tops());
@@ -363,14 +386,23 @@ describe("Feed", () => {
     const pages: (() => void)[] = [];
     const id = conversation(0);
     const feed: Feed = new Feed({
-      send: (text) => (open ? (sent.push(text), "sent") : "closed"),
+      send: (text) => {
+        if (open) sent.push(text);
+        return open ? "sent" : "closed";
+      },
       cork: (work) => work(),
       encode: (frame) => JSON.stringify(frame),
       encodeEvent: (one) => event(one.conversationId, one.seq),
       list: (generation) => void pages.push(() => feed.listed(generation, [{ conversationId: id, top: 3 }])),
       read: (generation) =>
         void pages.push(() =>
-          feed.pageRead(generation, id, { after: 0, end: 3, truncatedBefore: null, leftSeq: null, entries: [1, 2, 3].map((seq) => entry(id, seq)) }),
+          feed.pageRead(generation, id, {
+            after: 0,
+            end: 3,
+            truncatedBefore: null,
+            leftSeq: null,
+            entries: [1, 2, 3].map((seq) => entry(id, seq)),
+          }),
         ),
       acknowledged: () => {},
       now: () => 0,
