@@ -66,7 +66,8 @@ function decodeJson(text: string): ReturnType<Codec["decode"]> {
 }
 
 function frameFault(value: Record<string, unknown>, error: z.ZodError): FrameFault {
-  const ref = typeof value.ref === "number" || (typeof value.ref === "string" && value.ref.length <= 64) ? value.ref : undefined;
+  const ref =
+    typeof value.ref === "number" || (typeof value.ref === "string" && value.ref.length <= 64) ? value.ref : undefined;
   const id = MessageId.safeParse(value.id);
   const mark = { ...(ref === undefined ? {} : { ref }), ...(id.success ? { id: id.data } : {}) };
   if (typeof value.type !== "string" || !KNOWN_TYPES.has(value.type)) return { code: "unknown_frame", ...mark };

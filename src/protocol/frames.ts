@@ -6,7 +6,7 @@
 import { z } from "zod";
 import { ExpiresIn, MessageContent } from "./content.ts";
 import type { ErrorCode } from "./errors.ts";
-import { ConversationId, MessageId, type AccountId, type DeviceId, type SessionId } from "./ids.ts";
+import { type AccountId, ConversationId, type DeviceId, MessageId, type SessionId } from "./ids.ts";
 import { LIMITS } from "./limits.ts";
 
 /** A client's mark on a frame, repeated in its answer. */
@@ -97,7 +97,12 @@ export type EventFrame = {
       readonly change: "created" | "joined" | "left" | "removed";
       readonly user_ids: readonly AccountId[];
     }
-  | { readonly type: "notice"; readonly notice: "key_changed"; readonly user_id: AccountId; readonly fingerprint: string }
+  | {
+      readonly type: "notice";
+      readonly notice: "key_changed";
+      readonly user_id: AccountId;
+      readonly fingerprint: string;
+    }
   | { readonly type: "tombstone"; readonly reason: "deleted" | "expired" }
 );
 
@@ -136,8 +141,17 @@ export type ServerFrame =
   | { readonly type: "resync" }
   | { readonly type: "truncated"; readonly conversation_id: ConversationId; readonly truncated_before: number }
   | { readonly type: "conversation_left"; readonly conversation_id: ConversationId; readonly left_seq: number }
-  | { readonly type: "message_read"; readonly conversation_id: ConversationId; readonly user_id: AccountId; readonly seq: number }
-  | { readonly type: "typing_start" | "typing_stop"; readonly conversation_id: ConversationId; readonly user_id: AccountId }
+  | {
+      readonly type: "message_read";
+      readonly conversation_id: ConversationId;
+      readonly user_id: AccountId;
+      readonly seq: number;
+    }
+  | {
+      readonly type: "typing_start" | "typing_stop";
+      readonly conversation_id: ConversationId;
+      readonly user_id: AccountId;
+    }
   | { readonly type: "pong"; readonly ref?: Ref }
   | { readonly type: "reauth"; readonly expires_at: string }
   | {

@@ -32,9 +32,7 @@ export const ConversationId = uuidText.brand<"ConversationId">();
 export type ConversationId = z.infer<typeof ConversationId>;
 
 /** The id of an event in a conversation's log, made by its sender: always a UUIDv7. */
-export const MessageId = uuidText
-  .refine((id) => id[14] === "7", { error: "must be a UUIDv7" })
-  .brand<"MessageId">();
+export const MessageId = uuidText.refine((id) => id[14] === "7", { error: "must be a UUIDv7" }).brand<"MessageId">();
 /** See {@link MessageId}. */
 export type MessageId = z.infer<typeof MessageId>;
 

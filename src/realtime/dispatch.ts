@@ -3,8 +3,8 @@ import {
   type ConversationsDeps,
   findVisibleTop,
   requireMember,
-  type SentMessage,
   type SendMessageInput,
+  type SentMessage,
 } from "../conversations/mod.ts";
 import {
   type AccountId,
@@ -71,7 +71,7 @@ export function dispatch(
     case "ping":
       return session.sendFrame({ type: "pong", ...(frame.ref === undefined ? {} : { ref: frame.ref }) });
     case "resume":
-      return actor.resume(attachment, new Map(Object.entries(frame.cursors) as [ConversationId, number][]));
+      return actor.resume(attachment, frame);
     case "authenticate":
       return; // the session handles it before it comes here
     default:

@@ -19,7 +19,7 @@
  * that actor, with the generation they were started in, and those of an older one are dropped.
  */
 import { BEHIND_LIMIT, type BehindRow, type Page } from "../conversations/mod.ts";
-import { LIMITS, type ConversationId, type LogEntry, type ServerFrame } from "../protocol/mod.ts";
+import { type ConversationId, LIMITS, type LogEntry, type ServerFrame } from "../protocol/mod.ts";
 
 /** Which start of a feed a read belongs to; unique, so that a read of an earlier feed is known too. */
 export type Generation = symbol;
@@ -110,6 +110,11 @@ export class Feed {
     return this.#failed;
   }
 
+  /** In how many conversations something is still to be read. */
+  get behindIn(): number {
+    return this.#behind.size;
+  }
+
   /** Begins, or begins again: from what the device claims, else acknowledged here, else from the server's cursors. */
   start(claims: ReadonlyMap<ConversationId, number> = new Map()): void {
     this.#before = this.standing();
@@ -150,8 +155,10 @@ export class Feed {
     this.#reads--;
     const behind = this.#behind.get(conversationId);
     if (behind !== undefined) behind.reading = false;
-    if (behind === undefined || page === null) this.#behind.delete(conversationId);
-    else this.#host.cork(() => this.#sendPage(conversationId, behind, page));
+    if (behind === undefined || page === null) {
+      this.#behind.delete(conversationId);
+      this.#before.delete(conversationId); // a claim of what is not the caller's would stay for ever
+    } else this.#host.cork(() => this.#sendPage(conversationId, behind, page));
     this.#pump();
   }
 

@@ -2,14 +2,15 @@
  * The sockets of this node: who may open one, the one timer that looks at all their deadlines,
  * and the orderly end. It ties sessions to the user actors.
  */
-import { Registry } from "../actor/mod.ts";
+
 import type { Principal } from "../accounts/mod.ts";
+import { Registry } from "../actor/mod.ts";
 import { type Conversations, sendMessage } from "../conversations/mod.ts";
 import { Batcher } from "../platform/batcher.ts";
 import type { Clock } from "../platform/clock.ts";
 import { type AccountId, type CloseReason, type Codec, jsonCodec, LIMITS, type SessionId } from "../protocol/mod.ts";
 import type { Bus, NodeId } from "./bus.ts";
-import { dispatch, type DispatchDeps } from "./dispatch.ts";
+import { type DispatchDeps, dispatch } from "./dispatch.ts";
 import { Router } from "./router.ts";
 import { Session, type SessionDeps, type SessionOrigin, type SocketPort } from "./session.ts";
 import { UserActor, type UserActorDeps, type UserMessage } from "./user_actor.ts";

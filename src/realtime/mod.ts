@@ -11,7 +11,7 @@
  *
  * May import: protocol, platform, actor, and the slices' doors.
  */
-export { socketHandlers, socketRoutes, type SocketData, type SocketRoutesContext } from "./bun_socket.ts";
+export { type SocketData, type SocketRoutesContext, socketHandlers, socketRoutes } from "./bun_socket.ts";
 export type { Bus, Hint, NodeId } from "./bus.ts";
 export { MemoryBus } from "./bus_memory.ts";
 export { dispatch } from "./dispatch.ts";

@@ -11,8 +11,8 @@ import type { Principal } from "../accounts/mod.ts";
 import { BatcherFull } from "../platform/batcher.ts";
 import { DatabaseFault } from "../platform/postgres.ts";
 import {
-  type ClientFrame,
   CLOSE_CODES,
+  type ClientFrame,
   type CloseReason,
   type Codec,
   DomainError,
@@ -80,6 +80,9 @@ type State =
 const PENDING_FRAMES = 64;
 const PONG_MS = 15_000;
 const REAUTH_MS = 60_000;
+/** Frames that a `resume` counts as, and cursors in it that count as one more. */
+const RESUME_FRAMES = 10;
+const CURSORS_A_FRAME = 20;
 /** What a peer is given to answer a close, before the connection is cut. */
 const CLOSING_MS = 5_000;
 
@@ -315,6 +318,7 @@ export class Session {
       );
     }
     this.#refusals = 0;
+    if (frame.type === "resume") this.#tokens -= costOf(frame);
     if (frame.type === "authenticate") return this.#reauthenticate(frame, state);
     const told = this.#deps.frame(this, frame, place, text.length);
     if (told === "full") this.#refuseAtDoor(place, frame, new DomainError("overloaded"));
@@ -408,6 +412,11 @@ export class Session {
 /** A fault of a dependency, not of this server: what was asked may or may not have happened. */
 function isFault(error: unknown): boolean {
   return error instanceof DatabaseFault || error instanceof BatcherFull;
+}
+
+/** What a `resume` takes of the socket's rate beyond its own frame: it begins everything again [LIM-3]. */
+function costOf({ cursors }: Extract<ClientFrame, { type: "resume" }>): number {
+  return RESUME_FRAMES - 1 + Math.ceil(Object.keys(cursors).length / CURSORS_A_FRAME);
 }
 
 function mayComeAgain(error: unknown): boolean {

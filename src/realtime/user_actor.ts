@@ -111,6 +111,8 @@ export interface UserActorDeps {
 }
 
 const MINUTE_MS = 60_000;
+/** Conversations that a socket may be reading by its own claims. */
+const MOST_CLAIMS = 10 * LIMITS.resumeCursors;
 
 /** See the head of this file. */
 export class UserActor implements Behaviour<UserMessage> {
@@ -318,9 +320,14 @@ export class UserActor implements Behaviour<UserMessage> {
   }
 
   /** The device says where it stands [RES-3]; before there is a feed, that waits for it. */
-  resume(attachment: Attachment, claims: ReadonlyMap<ConversationId, number>): void {
-    if (attachment.feed === null) attachment.claims = claims;
-    else attachment.feed.start(claims);
+  resume(attachment: Attachment, frame: Extract<ClientFrame, { type: "resume" }>): void {
+    const { session, feed } = attachment;
+    const claims = new Map(Object.entries(frame.cursors) as [ConversationId, number][]);
+    if ((feed?.behindIn ?? attachment.claims.size) + claims.size > MOST_CLAIMS) {
+      return session.refuse(frame, new DomainError("overloaded"));
+    }
+    if (feed === null) attachment.claims = new Map([...attachment.claims, ...claims]);
+    else feed.start(claims);
   }
 
   #startFeed(attachment: Attachment): void {
