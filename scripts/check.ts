@@ -6,6 +6,7 @@ import { checkDocs } from "./check_docs.ts";
 import { checkImports } from "./check_imports.ts";
 import { checkLockfiles } from "./check_lockfiles.ts";
 import { checkSecurity } from "./check_security.ts";
+import { checkSpec, SPEC } from "./check_spec.ts";
 import { type Problem, readSources } from "./source_files.ts";
 
 const ROOT = join(import.meta.dir, "..");
@@ -16,6 +17,7 @@ const results: Readonly<Record<string, readonly Problem[]>> = {
   "imports and placement": checkImports(sources),
   "documented exports": checkDocs(sources),
   "security patterns": checkSecurity(sources),
+  "rules with tests": checkSpec(await readFile(join(ROOT, SPEC), "utf8"), sources),
   lockfiles: checkLockfiles({
     manifest: await readFile(join(ROOT, "package.json"), "utf8"),
     npm: await readFile(join(ROOT, "package-lock.json"), "utf8"),
