@@ -65,6 +65,8 @@ interface Behind {
 }
 
 const READS_AT_ONCE = 4;
+/** Claims of a device that wait to be looked at; of more, the oldest are forgotten, and the server's cursors count. */
+const MOST_CLAIMS = 10_000;
 
 /** See the head of this file. */
 export class Feed {
@@ -119,6 +121,7 @@ export class Feed {
   start(claims: ReadonlyMap<ConversationId, number> = new Map()): void {
     this.#before = this.standing();
     for (const [id, acked] of claims) this.#before.set(id, { sent: this.#before.get(id)?.sent ?? 0, acked, due: true });
+    this.#forgetOldClaims();
     this.#generation = Symbol();
     this.#cursors = new Map();
     this.#behind = new Map();
@@ -251,6 +254,17 @@ export class Feed {
 
   get #open(): boolean {
     return !this.#blocked && this.fullSince === null;
+  }
+
+  #forgetOldClaims(): void {
+    let claims = 0;
+    for (const { sent } of this.#before.values()) if (sent === 0) claims++;
+    for (const [id, { sent }] of this.#before) {
+      if (claims <= MOST_CLAIMS) return;
+      if (sent > 0) continue;
+      this.#before.delete(id);
+      claims--;
+    }
   }
 
   #list(beyond: ConversationId | null): void {

@@ -54,6 +54,18 @@ describe("sending", () => {
     expect((await b.next("message")).id).toBe(message);
   });
 
+  test("a message whose sender has gone meanwhile reaches the others all the same [MSG-1]", async () => {
+    const { ann, ben, id } = await pair(server);
+    using a = await ann.live();
+    using b = await ben.live();
+    const head = await holdHead(server.db, id);
+    const message = a.post(id, "the last word");
+    await a.settled();
+    await a.close();
+    await head.release();
+    expect((await b.next("message")).id).toBe(message);
+  });
+
   test("the same id, sender and body give the same seq and store nothing, from any socket and over HTTP [MSG-2]", async () => {
     const { ann, ben, id } = await pair(server);
     using a = await ann.live();

@@ -184,8 +184,10 @@ class World {
   }
 
   #read(generation: Generation, id: ConversationId, after: number | null): void {
-    const look = (): Page => {
-      const { top, purged, acked } = this.log(id);
+    const look = (): Page | null => {
+      const log = this.logs.get(id);
+      if (log === undefined) return null; // not the account's
+      const { top, purged, acked } = log;
       const wanted = after ?? acked;
       const start = Math.min(Math.max(wanted, purged), top);
       const entries = Array.from({ length: Math.min(this.pageSize, top - start) }, (_, i) => entry(id, start + 1 + i));
@@ -366,6 +368,19 @@ describe("Feed", () => {
     expect(world.given.size).toBe(0);
     world.settle();
     expect(world.given.size).toBe(20);
+  });
+
+  test("keeps a bounded number of claims, the newest, and none that is not the account's", () => {
+    const world = new World(1, 10);
+    const claims = (from: number, count: number) =>
+      new Map(Array.from({ length: count }, (_, i) => [conversation(from + i), 1]));
+    for (let from = 1; from < 20_000; from += 1_000) world.begin(claims(from, 1_000), false);
+    expect(world.feed.standing().size).toBe(10_000);
+    expect(world.feed.standing().has(conversation(20_000))).toBe(true);
+    const strange = new World(1, 10);
+    strange.begin(claims(1, 5), false);
+    strange.settle();
+    expect(strange.feed.standing().size).toBe(0);
   });
 
   test("asks again where a comparison of heads could not be read", () => {
