@@ -1,11 +1,11 @@
 /** A whole server on a real port and a real database, in this process, and people who use it. */
 import { type App, type AppOptions, createApp } from "../../src/app.ts";
 import { type Config, parseConfig } from "../../src/config.ts";
-import type { Database } from "../../src/platform/postgres.ts";
 import { createLog } from "../../src/platform/log.ts";
+import type { Database } from "../../src/platform/postgres.ts";
 import type { AccountId, ConversationId, DeviceId, SessionId } from "../../src/protocol/mod.ts";
-import { createTestDatabase, type TestDatabase } from "./postgres.ts";
 import { Peer } from "./peer.ts";
+import { createTestDatabase, type TestDatabase } from "./postgres.ts";
 
 /** The secret of every test server, so that a test can sign tokens of its own. */
 export const TEST_SECRET = "a secret of at least thirty-two characters";
@@ -87,7 +87,13 @@ export interface HttpAnswer {
 }
 
 /** Sends one HTTP request; an object becomes a JSON body. */
-export async function request(url: string, method: string, path: string, body?: unknown, token?: string): Promise<HttpAnswer> {
+export async function request(
+  url: string,
+  method: string,
+  path: string,
+  body?: unknown,
+  token?: string,
+): Promise<HttpAnswer> {
   const response = await fetch(`${url}${path}`, {
     method,
     headers: {
@@ -170,7 +176,12 @@ export class Person {
 
   /** Creates a group with others. */
   async group(others: readonly Person[], more: object = {}): Promise<ConversationId> {
-    return this.#create({ conversation_type: "group", name: "A group", participant_ids: others.map((o) => o.id), ...more });
+    return this.#create({
+      conversation_type: "group",
+      name: "A group",
+      participant_ids: others.map((o) => o.id),
+      ...more,
+    });
   }
 
   async #create(body: object): Promise<ConversationId> {

@@ -2,7 +2,7 @@
  * The other end of a socket, for tests of the protocol: it shows every frame as it came and
  * does nothing by itself. (The SDK is what real clients use.)
  */
-import { newMessageId, type ConversationId, type MessageId } from "../../src/protocol/mod.ts";
+import { type ConversationId, type MessageId, newMessageId } from "../../src/protocol/mod.ts";
 
 /** A frame as it came. */
 // biome-ignore lint/suspicious/noExplicitAny: a test expects what the frame should hold.
@@ -99,7 +99,9 @@ export class Peer implements Disposable {
   /** The log entries that came of a conversation. */
   entries(conversationId: ConversationId): Frame[] {
     return this.frames.filter(
-      (frame) => ["message", "membership", "notice", "tombstone"].includes(frame.type) && frame.conversation_id === conversationId,
+      (frame) =>
+        ["message", "membership", "notice", "tombstone"].includes(frame.type) &&
+        frame.conversation_id === conversationId,
     );
   }
 
