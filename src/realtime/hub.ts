@@ -7,7 +7,7 @@ import type { Principal } from "../accounts/mod.ts";
 import { Registry } from "../actor/mod.ts";
 import { type Conversations, sendMessage } from "../conversations/mod.ts";
 import { Batcher } from "../platform/batcher.ts";
-import type { Clock } from "../platform/clock.ts";
+import { type Clock, steadyNow } from "../platform/clock.ts";
 import { type AccountId, type CloseReason, type Codec, jsonCodec, LIMITS, type SessionId } from "../protocol/mod.ts";
 import type { Bus, NodeId } from "./bus.ts";
 import { type DispatchDeps, dispatch } from "./dispatch.ts";
@@ -100,7 +100,7 @@ export class Hub implements AsyncDisposable {
         mailbox: { items: LIMITS.mailboxItems, bytes: LIMITS.mailboxBytes },
         idleMs: IDLE_ACTOR_MS,
         restarts: LIMITS.failuresPerMinute * 2,
-        now: () => options.clock.now(),
+        now: () => steadyNow(options.clock),
         onFailure: (account, { error }) => options.observer.actorFailed(account, error),
       },
     );
@@ -135,7 +135,7 @@ export class Hub implements AsyncDisposable {
     const session = new Session(socket, origin, this.#sessionDeps);
     this.#sessions.add(session);
     // Spread, so that a thousand sockets that came together do not compare together.
-    this.#comparedAt.set(session, this.#options.clock.now() + Math.random() * this.#compareMs);
+    this.#comparedAt.set(session, steadyNow(this.#options.clock) + Math.random() * this.#compareMs);
     session.begin();
     return session;
   }
@@ -171,7 +171,7 @@ export class Hub implements AsyncDisposable {
   }
 
   #check(): void {
-    const now = this.#options.clock.now();
+    const now = steadyNow(this.#options.clock);
     for (const session of this.#sessions) {
       session.check(now);
       if (!session.authenticated || session.feed === null) continue;
@@ -214,7 +214,7 @@ export class Hub implements AsyncDisposable {
       deliver: (message) => this.router.deliver(message.delivery),
       left: () => void conversations.cursors.flush(),
       onFault: observer.fault,
-      now: () => clock.now(),
+      now: () => steadyNow(clock),
     };
   }
 
@@ -241,7 +241,8 @@ export class Hub implements AsyncDisposable {
         observer.closed(reason);
       },
       onGone: (session) => this.#sessions.delete(session),
-      now: () => clock.now(),
+      now: () => steadyNow(clock),
+      date: () => clock.now(),
     };
   }
 

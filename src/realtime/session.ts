@@ -58,7 +58,10 @@ export interface SessionDeps {
   /** The session is over: by whom, and whether the socket is already gone. */
   onClosed(session: Session, reason: CloseReason | "gone"): void;
   onGone(session: Session): void;
+  /** Milliseconds of a clock that nobody sets: a step of the machine's clock ends no socket. */
   now(): number;
+  /** Milliseconds since the epoch: how long a token lasts is said by date. */
+  date(): number;
 }
 
 /** Where the socket was opened, and by whom if a header or ticket said so. */
@@ -268,8 +271,9 @@ export class Session {
       return;
     }
     const { expiresAt } = this.principal;
-    if (now >= expiresAt) return this.close("unauthorized");
-    if (!state.reauthSent && now >= expiresAt - REAUTH_MS) {
+    const date = this.#deps.date();
+    if (date >= expiresAt) return this.close("unauthorized");
+    if (!state.reauthSent && date >= expiresAt - REAUTH_MS) {
       state.reauthSent = true;
       this.sendFrame({ type: "reauth", expires_at: new Date(expiresAt).toISOString() });
     }
