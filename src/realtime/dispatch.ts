@@ -54,7 +54,7 @@ export function dispatch(
         actor,
         attachment,
         frame,
-        markRead(deps, actor.account, attachment, frame.conversation_id, frame.seq),
+        markRead(deps, actor, attachment, frame.conversation_id, frame.seq),
       );
     case "typing_start":
     case "typing_stop":
@@ -90,11 +90,12 @@ function settle(actor: UserActor, { session }: Attachment, frame: ClientFrame, w
 
 async function markRead(
   deps: DispatchDeps,
-  accountId: AccountId,
+  actor: UserActor,
   attachment: Attachment,
   conversationId: ConversationId,
   seq: number,
 ): Promise<void> {
+  const accountId = actor.account;
   const sent = attachment.feed?.sentUpTo(conversationId);
   if (sent === undefined || seq > sent) {
     // Read over HTTP, or by another device: the log says whether there is such an entry.
@@ -102,6 +103,7 @@ async function markRead(
     if (top === null) throw new DomainError("conversation_not_found");
     if (seq > top) throw new DomainError("ack_ahead");
   }
+  if (!actor.hasRead(conversationId, seq)) return;
   deps.conversations.cursors.read({ accountId, conversationId, seq });
   await tellOthers(deps, accountId, conversationId, {
     type: "message_read",

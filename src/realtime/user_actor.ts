@@ -113,6 +113,8 @@ export interface UserActorDeps {
 const MINUTE_MS = 60_000;
 /** Conversations that a socket may be reading by its own claims. */
 const MOST_CLAIMS = 10 * LIMITS.resumeCursors;
+/** Conversations whose read marks an actor remembers. */
+const MOST_READS = 1_000;
 
 /** See the head of this file. */
 export class UserActor implements Behaviour<UserMessage> {
@@ -121,6 +123,8 @@ export class UserActor implements Behaviour<UserMessage> {
   readonly #deps: UserActorDeps;
   #registered = false;
   #attachments = new Map<Session, Attachment>();
+  /** The highest seqs that others were told this person has read; what is dropped costs them a repeat. */
+  #reads = new Map<ConversationId, number>();
 
   constructor(account: AccountId, self: ActorRef<UserMessage>, deps: UserActorDeps) {
     this.account = account;
@@ -141,6 +145,7 @@ export class UserActor implements Behaviour<UserMessage> {
   takeOver(failed: UserActor, { message }: Failure<UserMessage>): void {
     const culprit = message !== undefined && message.type === "frame" ? message.session : undefined;
     this.#registered = failed.#registered;
+    this.#reads = failed.#reads;
     for (const old of failed.#attachments.values()) {
       const { session } = old;
       const attachment: Attachment = { ...old, feed: null, before: old.feed?.standing() ?? old.before };
@@ -328,6 +333,18 @@ export class UserActor implements Behaviour<UserMessage> {
     }
     if (feed === null) attachment.claims = new Map([...attachment.claims, ...claims]);
     else feed.start(claims);
+  }
+
+  /** Notes a read mark; false where it is not beyond what others were told, for marks never go back [READ-1]. */
+  hasRead(conversationId: ConversationId, seq: number): boolean {
+    if (seq <= (this.#reads.get(conversationId) ?? 0)) return false;
+    this.#reads.delete(conversationId); // to the end: the most recent
+    this.#reads.set(conversationId, seq);
+    for (const oldest of this.#reads.keys()) {
+      if (this.#reads.size <= MOST_READS) break;
+      this.#reads.delete(oldest);
+    }
+    return true;
   }
 
   #startFeed(attachment: Attachment): void {
