@@ -4,16 +4,14 @@
  */
 import { Elysia } from "elysia";
 import { type AccountId, RefreshBody, type SessionId, SignInBody, SignOutBody, SignUpBody } from "../protocol/mod.ts";
-import {
-  type AccountDeps,
-  createTicket,
-  getMe,
-  type Principal,
-  refreshSession,
-  signIn,
-  signOut,
-  signUp,
-} from "./mod.ts";
+import type { AccountDeps } from "./deps.ts";
+import { getMe } from "./get_me.ts";
+import type { Principal } from "./principal.ts";
+import { refreshSession } from "./refresh_session.ts";
+import { signIn } from "./sign_in.ts";
+import { signOut } from "./sign_out.ts";
+import { signUp } from "./sign_up.ts";
+import { createTicket } from "./tickets.ts";
 
 /** What app.ts passes in. */
 export interface AccountRoutesContext {

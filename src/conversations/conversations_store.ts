@@ -1,6 +1,6 @@
 /** Reading conversations and their members. What changes them is `membership_store.ts`. */
 import type { Sql } from "../platform/postgres.ts";
-import type { AccountId, ConversationId, ConversationType, Encryption, MessageId } from "../protocol/mod.ts";
+import type { AccountId, ConversationId, ConversationType, Encryption, MessageId, PagePlace } from "../protocol/mod.ts";
 import type { Head, Member } from "./head.ts";
 import { CONVERSATION_KINDS, ENCRYPTIONS, ROLES } from "./membership_store.ts";
 
@@ -113,22 +113,16 @@ const LIST_SUMMARIES = `select ${SUMMARY_COLUMNS} from members m join conversati
     and ($2::timestamptz is null or (c.last_activity, c.id) < ($2::timestamptz, $3::uuid))
   order by c.last_activity desc, c.id desc limit $4`;
 
-/** Where a page of conversations begins: behind this one. */
-export interface SummaryPlace {
-  readonly lastActivity: number;
-  readonly id: ConversationId;
-}
-
 /** Lists an account's conversations, the latest activity first. Index: members_account. */
 export async function listSummaries(
   sql: Sql,
   account: AccountId,
-  behind: SummaryPlace | null,
+  behind: PagePlace<ConversationId> | null,
   limit: number,
 ): Promise<ConversationSummary[]> {
   const rows = await sql.query<SummarySqlRow>(LIST_SUMMARIES, [
     account,
-    behind === null ? null : new Date(behind.lastActivity).toISOString(),
+    behind === null ? null : new Date(behind.at).toISOString(),
     behind?.id ?? null,
     limit,
   ]);

@@ -11,7 +11,7 @@
  * May import: protocol, platform, and the door of accounts.
  */
 export { announceKey, type KeyChange } from "./announce_key.ts";
-export type { ConversationSummary, SummaryPlace } from "./conversations_store.ts";
+export type { ConversationSummary } from "./conversations_store.ts";
 export { type CreateConversationInput, type CreatedConversation, createConversation } from "./create_conversation.ts";
 export type { ConversationsDeps, Delivery } from "./deps.ts";
 export type { BehindRow, PageRequest } from "./events_store.ts";
@@ -27,4 +27,3 @@ export {
 export { getConversation, listConversations, listMessages, type MessagePage } from "./read_conversations.ts";
 export { type SendMessageInput, type SentMessage, sendMessage } from "./send_message.ts";
 export { confirmDelivered, listUndelivered, type UndeliveredPage } from "./undelivered.ts";
-export type { UndeliveredPlace } from "./undelivered_store.ts";

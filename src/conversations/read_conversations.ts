@@ -1,6 +1,6 @@
 /** Reading over HTTP: a conversation, the list of them, and pages of a log. */
-import { type AccountId, type ConversationId, DomainError, type LogEntry } from "../protocol/mod.ts";
-import { type ConversationSummary, findSummary, listSummaries, type SummaryPlace } from "./conversations_store.ts";
+import { type AccountId, type ConversationId, DomainError, type LogEntry, type PagePlace } from "../protocol/mod.ts";
+import { type ConversationSummary, findSummary, listSummaries } from "./conversations_store.ts";
 import type { ConversationsDeps } from "./deps.ts";
 import { listHistory } from "./events_store.ts";
 
@@ -18,13 +18,16 @@ export async function getConversation(
 /** One page of an account's conversations, the latest activity first. */
 export async function listConversations(
   deps: ConversationsDeps,
-  input: { readonly accountId: AccountId; readonly behind: SummaryPlace | null; readonly limit: number },
-): Promise<{ readonly conversations: readonly ConversationSummary[]; readonly next: SummaryPlace | null }> {
+  input: { readonly accountId: AccountId; readonly behind: PagePlace<ConversationId> | null; readonly limit: number },
+): Promise<{
+  readonly conversations: readonly ConversationSummary[];
+  readonly next: PagePlace<ConversationId> | null;
+}> {
   const found = await listSummaries(deps.db, input.accountId, input.behind, input.limit + 1);
   const conversations = found.slice(0, input.limit);
   const last = conversations.at(-1);
   const more = found.length > input.limit && last !== undefined;
-  return { conversations, next: more ? { lastActivity: last.lastActivity, id: last.id } : null };
+  return { conversations, next: more ? { at: last.lastActivity, id: last.id } : null };
 }
 
 /** Which page of a log: beyond a seq in one direction, or the newest. */

@@ -7,14 +7,15 @@ import {
   AddParticipantBody,
   ConversationId,
   CreateConversationBody,
-  DomainError,
   ListConversationsQuery,
   ListMessagesQuery,
   newMessageId,
   PostMessageBody,
+  readPagePlace,
   toEventFrame,
+  writePagePlace,
 } from "../protocol/mod.ts";
-import type { ConversationSummary, SummaryPlace } from "./conversations_store.ts";
+import type { ConversationSummary } from "./conversations_store.ts";
 import { createConversation } from "./create_conversation.ts";
 import type { ConversationsDeps, Delivery } from "./deps.ts";
 import { addParticipant, removeParticipant } from "./participants.ts";
@@ -58,7 +59,7 @@ export function conversationRoutes(context: ConversationRoutesContext) {
       "/",
       async ({ query, request }) => {
         const caller = await authenticate(request);
-        const behind = query.cursor === undefined ? null : readCursor(query.cursor);
+        const behind = readPagePlace(query.cursor, ConversationId);
         const page = await listConversations(conversations, {
           accountId: caller.accountId,
           behind,
@@ -66,7 +67,7 @@ export function conversationRoutes(context: ConversationRoutesContext) {
         });
         return {
           conversations: page.conversations.map(summaryAnswer),
-          next: page.next === null ? null : writeCursor(page.next),
+          next: writePagePlace(page.next),
         };
       },
       { query: ListConversationsQuery },
@@ -159,18 +160,4 @@ function summaryAnswer(summary: ConversationSummary) {
     retention_seconds: summary.retentionSeconds,
     created_at: new Date(summary.createdAt).toISOString(),
   };
-}
-
-function writeCursor(place: SummaryPlace): string {
-  return `${place.lastActivity}_${place.id}`;
-}
-
-function readCursor(text: string): SummaryPlace {
-  const [at = "", id] = text.split("_");
-  const parsed = ConversationId.safeParse(id);
-  // 14 digits reach the year 5138; a year of five digits is more than the driver can write.
-  if (!/^\d{1,14}$/.test(at) || !parsed.success) {
-    throw new DomainError("bad_request", { details: { fields: { cursor: "must be the next of an earlier page" } } });
-  }
-  return { lastActivity: Number(at), id: parsed.data };
 }

@@ -40,7 +40,7 @@ export interface SentMessage {
  * Stores a message and says whom to deliver it to, once it is committed.
  *
  * Errors: `conversation_not_found`, `encryption_mismatch`, `idempotency_conflict`, `conflict`,
- * `id_out_of_window`; retryable `busy`, `overloaded`, `unavailable`, `internal`.
+ * `id_out_of_window`; retryable `busy`, `overloaded`, `unavailable`; `internal` where the log failed.
  */
 export function sendMessage(deps: ConversationsDeps, input: SendMessageInput): Promise<SentMessage> {
   return new Promise((resolve, reject) => {

@@ -3,21 +3,21 @@
  * clients have. Confirming is per account and in any order; a message below an unconfirmed one
  * stays listed until it is confirmed itself.
  */
-import { type AccountId, DomainError, type LogEntry, type MessageId } from "../protocol/mod.ts";
+import { type AccountId, DomainError, type LogEntry, type MessageId, type PagePlace } from "../protocol/mod.ts";
 import type { ConversationsDeps } from "./deps.ts";
 import { toLogEntry } from "./log_entry.ts";
-import { confirm, findReceived, listUndeliveredRows, type UndeliveredPlace } from "./undelivered_store.ts";
+import { confirm, findReceived, listUndeliveredRows } from "./undelivered_store.ts";
 
 /** One page of what waits, oldest first; `next` goes on behind it. */
 export interface UndeliveredPage {
   readonly entries: readonly LogEntry[];
-  readonly next: UndeliveredPlace | null;
+  readonly next: PagePlace<MessageId> | null;
 }
 
 /** Lists messages that wait for an account in its relay dms (opaque, with a retention). */
 export async function listUndelivered(
   deps: ConversationsDeps,
-  input: { readonly accountId: AccountId; readonly behind: UndeliveredPlace | null; readonly limit: number },
+  input: { readonly accountId: AccountId; readonly behind: PagePlace<MessageId> | null; readonly limit: number },
 ): Promise<UndeliveredPage> {
   const rows = await listUndeliveredRows(deps.db, input.accountId, input.behind, input.limit + 1);
   const page = rows.slice(0, input.limit);

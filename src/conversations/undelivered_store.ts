@@ -1,6 +1,6 @@
 /** The statements behind `undelivered.ts`. */
 import type { Sql } from "../platform/postgres.ts";
-import type { AccountId, ConversationId, MessageId } from "../protocol/mod.ts";
+import type { AccountId, ConversationId, MessageId, PagePlace } from "../protocol/mod.ts";
 import type { EventRow } from "./events_store.ts";
 
 interface UndeliveredSqlRow {
@@ -12,12 +12,6 @@ interface UndeliveredSqlRow {
   at: Date;
   expires_at: Date | null;
   body: Uint8Array;
-}
-
-/** Behind which message a page begins. */
-export interface UndeliveredPlace {
-  readonly at: number;
-  readonly id: MessageId;
 }
 
 /*
@@ -46,7 +40,7 @@ order by e.at, e.id limit $4`;
 export async function listUndeliveredRows(
   sql: Sql,
   account: AccountId,
-  behind: UndeliveredPlace | null,
+  behind: PagePlace<MessageId> | null,
   limit: number,
 ): Promise<EventRow[]> {
   const rows = await sql.query<UndeliveredSqlRow>(LIST_UNDELIVERED, [

@@ -1,6 +1,6 @@
 /** From a request's `Authorization: Bearer` (RFC 6750 section 2.1) to who it speaks for. */
 import type { Principal } from "../accounts/mod.ts";
-import { DomainError } from "../protocol/mod.ts";
+import { bearerTokenOf, DomainError } from "../protocol/mod.ts";
 import type { RequestLimiter } from "./request_limiter.ts";
 
 /** What {@link createAuthenticate} needs. */
@@ -14,8 +14,6 @@ export interface AuthenticateDeps {
 /** Gives the caller of a request, or throws `unauthorized`, `token_expired` or `rate_limited`. */
 export type Authenticate = (request: Request) => Promise<Principal>;
 
-const BEARER = /^Bearer +([\x21-\x7e]+) *$/i;
-
 /**
  * Makes the `authenticate` that every slice's routes are given.
  *
@@ -25,7 +23,7 @@ const BEARER = /^Bearer +([\x21-\x7e]+) *$/i;
 export function createAuthenticate(deps: AuthenticateDeps): Authenticate {
   return async (request) => {
     const header = request.headers.get("authorization");
-    const token = header === null ? undefined : BEARER.exec(header)?.[1];
+    const token = bearerTokenOf(header);
     let caller: Principal;
     try {
       if (token === undefined) throw new DomainError("unauthorized");

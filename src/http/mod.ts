@@ -14,6 +14,6 @@ export { type BodyRule, STANDARD_BODY_BYTES } from "./body.ts";
 export { type HealthContext, healthRoutes, type PartStatus } from "./health.ts";
 export { infoRoutes } from "./info_routes.ts";
 export { type MetricsContext, metricsRoutes } from "./metrics_routes.ts";
-export { addressOf, factsOf, type RequestFacts } from "./request_facts.ts";
+export { addressOf } from "./request_facts.ts";
 export { createRequestLimiter, type RequestLimiter, type RequestLimiterOptions } from "./request_limiter.ts";
 export { createServer, type ServerLog, type ServerOptions } from "./server.ts";

@@ -3,6 +3,7 @@
  * refusals and ends. It imports zod and nothing else, so the SDK can depend on it.
  * SPEC.md beside it numbers the rules of the socket.
  */
+export * from "./bearer.ts";
 export * from "./close_codes.ts";
 export * from "./codec.ts";
 export * from "./content.ts";
@@ -10,4 +11,5 @@ export * from "./errors.ts";
 export * from "./frames.ts";
 export * from "./ids.ts";
 export * from "./limits.ts";
+export * from "./page_place.ts";
 export * from "./rest.ts";

@@ -5,7 +5,7 @@
  */
 import { Elysia } from "elysia";
 import type { Principal } from "../accounts/mod.ts";
-import { DomainError, type ErrorCode, LIMITS } from "../protocol/mod.ts";
+import { bearerTokenOf, DomainError, type ErrorCode, LIMITS } from "../protocol/mod.ts";
 import type { Hub } from "./hub.ts";
 import type { Session, SessionOrigin, SocketPort } from "./session.ts";
 
@@ -97,7 +97,7 @@ async function principalOf(context: SocketRoutesContext, request: Request): Prom
   const header = request.headers.get("authorization");
   const ticket = new URL(request.url).searchParams.get("ticket");
   if (header !== null) {
-    const token = /^Bearer +([\x21-\x7e]+) *$/i.exec(header)?.[1];
+    const token = bearerTokenOf(header);
     if (token === undefined) refuse("unauthorized");
     return context.verify(token);
   }

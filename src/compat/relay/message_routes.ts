@@ -1,7 +1,7 @@
 /** The routes of the relay contract that carry messages. */
 import { Elysia } from "elysia";
-import { confirmDelivered, listUndelivered, type UndeliveredPlace } from "../../conversations/mod.ts";
-import { type AccountId, DomainError, type LogEntry, MessageId } from "../../protocol/mod.ts";
+import { confirmDelivered, listUndelivered } from "../../conversations/mod.ts";
+import { type AccountId, type LogEntry, MessageId, readPagePlace, writePagePlace } from "../../protocol/mod.ts";
 import { InboxQuery, MessageParams, SendBody } from "./bodies.ts";
 import type { RelayContext } from "./context.ts";
 import { sendRelayMessage } from "./send_relay_message.ts";
@@ -29,10 +29,10 @@ export function relayMessageRoutes(context: RelayContext) {
       "/messages",
       async ({ query, request }) => {
         const { accountId } = await authenticate(request);
-        const behind = query.cursor === undefined ? null : readPlace(query.cursor);
+        const behind = readPagePlace(query.cursor, MessageId);
         const { entries, next } = await listUndelivered(conversations, { accountId, behind, limit: query.limit });
         const messages = entries.map((entry) => messageAnswer(entry, accountId));
-        return { messages, next: next === null ? null : `${next.at}_${next.id}` };
+        return { messages, next: writePagePlace(next) };
       },
       { query: InboxQuery },
     )
@@ -63,14 +63,4 @@ function timesOf(entry: LogEntry) {
     timestamp: new Date(entry.createdAt).toISOString(),
     expires_at: entry.expiresAt === null ? null : new Date(entry.expiresAt).toISOString(),
   };
-}
-
-function readPlace(cursor: string): UndeliveredPlace {
-  const [at = "", text] = cursor.split("_");
-  const id = MessageId.safeParse(text);
-  // 14 digits reach the year 5138; a year of five digits is more than the driver can write.
-  if (!/^\d{1,14}$/.test(at) || !id.success) {
-    throw new DomainError("bad_request", { details: { fields: { cursor: "must be the next of an earlier page" } } });
-  }
-  return { at: Number(at), id: id.data };
 }

@@ -8,4 +8,3 @@
  */
 
 export { type RelayContext, relayBodyRules, relayRoutes } from "./routes.ts";
-export { RELAY_RETENTION_SECONDS } from "./send_relay_message.ts";

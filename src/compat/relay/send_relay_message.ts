@@ -4,7 +4,7 @@ import { type AccountId, DomainError, type LogEntry, type MessageId, newMessageI
 import { deleteOldRequests, reserveMessageId } from "./requests_store.ts";
 
 /** How long a relayed message is kept: seven days. */
-export const RELAY_RETENTION_SECONDS = 7 * 24 * 60 * 60;
+const RELAY_RETENTION_SECONDS = 7 * 24 * 60 * 60;
 
 /** Bytes of a message once its base64 is decoded. */
 const MAX_BYTES = 64 * 1024;
