@@ -163,6 +163,15 @@ export interface HistoryRequest {
   /** The page holds what is beyond this seq, exclusive. */
   readonly seq: number;
   readonly limit: number;
+  /** Bytes of bodies; one entry always fits. */
+  readonly bytes: number;
+}
+
+/** A page of entries in rising order. */
+export interface HistoryRows {
+  readonly rows: readonly EventRow[];
+  /** Whether there is more beyond the page. */
+  readonly more: boolean;
 }
 
 const HISTORY_COLUMNS = `e.conversation, e.seq, e.id, e.sender, e.kind, e.at, e.expires_at,
@@ -173,23 +182,32 @@ const HISTORY_COLUMNS = `e.conversation, e.seq, e.id, e.sender, e.kind, e.at, e.
 const VISIBLE = `exists (select 1 from members m where m.conversation = $1 and m.account = $2
   and m.joined_seq <= e.seq and (m.left_seq is null or e.seq < m.left_seq))`;
 
+/** One entry more than the limit is looked at; it and those beyond the bytes are only counted. */
 const HISTORY = {
-  after: `select ${HISTORY_COLUMNS} from events e where e.conversation = $1 and e.seq > $3 and ${VISIBLE}
-    order by e.seq limit $4`,
-  before: `select ${HISTORY_COLUMNS} from events e where e.conversation = $1 and e.seq < $3 and ${VISIBLE}
-    order by e.seq desc limit $4`,
+  after: `select p.* from (
+      select x.*, count(*) over () as found, row_number() over (order by x.seq) as place,
+        sum(octet_length(coalesce(x.body, ''))) over (order by x.seq) - octet_length(coalesce(x.body, '')) as before
+      from (select ${HISTORY_COLUMNS} from events e where e.conversation = $1 and e.seq > $3 and ${VISIBLE}
+        order by e.seq limit $4 + 1) x) p
+    where p.place <= $4 and (p.before = 0 or p.before < $5) order by p.seq`,
+  before: `select p.* from (
+      select x.*, count(*) over () as found, row_number() over (order by x.seq desc) as place,
+        sum(octet_length(coalesce(x.body, ''))) over (order by x.seq desc) - octet_length(coalesce(x.body, '')) as before
+      from (select ${HISTORY_COLUMNS} from events e where e.conversation = $1 and e.seq < $3 and ${VISIBLE}
+        order by e.seq desc limit $4 + 1) x) p
+    where p.place <= $4 and (p.before = 0 or p.before < $5) order by p.seq`,
 } as const;
 
-/** Lists entries that the caller may see, in rising order. Index: events (conversation, seq). */
-export async function listHistory(sql: Sql, request: HistoryRequest): Promise<EventRow[]> {
-  const rows = await sql.query<EventSqlRow & { seq: number }>(HISTORY[request.direction], [
+/** Lists entries that the caller may see. Index: events (conversation, seq). */
+export async function listHistory(sql: Sql, request: HistoryRequest): Promise<HistoryRows> {
+  const rows = await sql.query<EventSqlRow & { seq: number; found: number }>(HISTORY[request.direction], [
     request.conversationId,
     request.accountId,
     request.seq,
     request.limit,
+    request.bytes,
   ]);
-  const entries = rows.map((row) => toEventRow(row, row.seq));
-  return request.direction === "after" ? entries : entries.reverse();
+  return { rows: rows.map((row) => toEventRow(row, row.seq)), more: (rows[0]?.found ?? 0) > rows.length };
 }
 
 /** A conversation that has something for a device. */

@@ -1,5 +1,5 @@
 /** Reading over HTTP: a conversation, the list of them, and pages of a log. */
-import { type AccountId, type ConversationId, DomainError, type LogEntry, type PagePlace } from "../protocol/mod.ts";
+import { type AccountId, type ConversationId, DomainError, LIMITS, type LogEntry, type PagePlace } from "../protocol/mod.ts";
 import { type ConversationSummary, findSummary, listSummaries } from "./conversations_store.ts";
 import type { ConversationsDeps } from "./deps.ts";
 import { listHistory } from "./events_store.ts";
@@ -57,16 +57,15 @@ export async function listMessages(deps: ConversationsDeps, input: ListMessagesI
   await getConversation(deps, accountId, conversationId);
   const forward = input.afterSeq !== null;
   const from = forward ? (input.afterSeq ?? 0) : (input.beforeSeq ?? END);
-  const rows = await listHistory(deps.db, {
+  const { rows, more } = await listHistory(deps.db, {
     accountId,
     conversationId,
     direction: forward ? "after" : "before",
     seq: from,
-    limit: limit + 1, // one more tells whether the page is the last
+    limit,
+    bytes: LIMITS.pageBytes,
   });
-  const more = rows.length > limit;
-  const page = !more ? rows : forward ? rows.slice(0, limit) : rows.slice(rows.length - limit);
-  const entries = await deps.pages.entries(conversationId, page);
+  const entries = await deps.pages.entries(conversationId, rows);
   const [first, last] = [entries[0]?.seq ?? null, entries.at(-1)?.seq ?? null];
   if (forward) return { entries, next: more ? last : null, previous: first };
   return { entries, next: input.beforeSeq === null ? null : last, previous: more ? first : null };

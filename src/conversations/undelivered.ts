@@ -3,7 +3,7 @@
  * clients have. Confirming is per account and in any order; a message below an unconfirmed one
  * stays listed until it is confirmed itself.
  */
-import { type AccountId, DomainError, type LogEntry, type MessageId, type PagePlace } from "../protocol/mod.ts";
+import { type AccountId, DomainError, LIMITS, type LogEntry, type MessageId, type PagePlace } from "../protocol/mod.ts";
 import type { ConversationsDeps } from "./deps.ts";
 import { toLogEntry } from "./log_entry.ts";
 import { confirm, findReceived, listUndeliveredRows } from "./undelivered_store.ts";
@@ -19,11 +19,11 @@ export async function listUndelivered(
   deps: ConversationsDeps,
   input: { readonly accountId: AccountId; readonly behind: PagePlace<MessageId> | null; readonly limit: number },
 ): Promise<UndeliveredPage> {
-  const rows = await listUndeliveredRows(deps.db, input.accountId, input.behind, input.limit + 1);
-  const page = rows.slice(0, input.limit);
+  const limits = { events: input.limit, bytes: LIMITS.pageBytes };
+  const { rows: page, more } = await listUndeliveredRows(deps.db, input.accountId, input.behind, limits);
   const entries = page.map((row) => toLogEntry(deps.sealer, { id: row.conversationId, dataKey: null }, row));
   const last = page.at(-1);
-  return { entries, next: rows.length > input.limit && last !== undefined ? { at: last.at, id: last.id } : null };
+  return { entries, next: more && last !== undefined ? { at: last.at, id: last.id } : null };
 }
 
 /** Confirms a message for its recipient; again is the same. Others get `not_found`. */

@@ -20,36 +20,44 @@ interface UndeliveredSqlRow {
  * pages are merged by time. Indexes: members_account, events (conversation, seq), confirmations' key.
  */
 const LIST_UNDELIVERED = `
-select e.conversation, e.seq, e.id, e.sender, e.kind, e.at, e.expires_at, e.body
-from members m
-join conversations c on c.id = m.conversation
-cross join lateral (
-  select e.* from events e
-  where e.kept = false and e.conversation = m.conversation and e.seq > m.delivered_seq and e.seq >= m.joined_seq
-    and e.kind = 1 and e.sender <> m.account and e.body is not null
-    and (e.expires_at is null or e.expires_at > clock_timestamp())
-    and ($2::timestamptz is null or (e.at, e.id) > ($2::timestamptz, $3::uuid))
-    and not exists (select 1 from confirmations f
-                    where f.conversation = m.conversation and f.account = m.account and f.seq = e.seq)
-  order by e.seq limit $4) e
-where m.account = $1 and m.left_seq is null and c.kind = 1 and c.encryption = 2
-  and c.retention_seconds is not null and c.last_seq > m.delivered_seq
-order by e.at, e.id limit $4`;
+select p.* from (
+  select x.*, count(*) over () as found, row_number() over w as place,
+         sum(octet_length(x.body)) over w - octet_length(x.body) as before
+  from (
+    select e.conversation, e.seq, e.id, e.sender, e.kind, e.at, e.expires_at, e.body
+    from members m
+    join conversations c on c.id = m.conversation
+    cross join lateral (
+      select e.* from events e
+      where e.kept = false and e.conversation = m.conversation and e.seq > m.delivered_seq and e.seq >= m.joined_seq
+        and e.kind = 1 and e.sender <> m.account and e.body is not null
+        and (e.expires_at is null or e.expires_at > clock_timestamp())
+        and ($2::timestamptz is null or (e.at, e.id) > ($2::timestamptz, $3::uuid))
+        and not exists (select 1 from confirmations f
+                        where f.conversation = m.conversation and f.account = m.account and f.seq = e.seq)
+      order by e.seq limit $4 + 1) e
+    where m.account = $1 and m.left_seq is null and c.kind = 1 and c.encryption = 2
+      and c.retention_seconds is not null and c.last_seq > m.delivered_seq
+    order by e.at, e.id limit $4 + 1) x
+  window w as (order by x.at, x.id)) p
+where p.place <= $4 and (p.before = 0 or p.before < $5)
+order by p.at, p.id`;
 
-/** Lists the messages that wait for an account, oldest first. */
+/** Lists the messages that wait for an account, oldest first; one always fits `bytes`. */
 export async function listUndeliveredRows(
   sql: Sql,
   account: AccountId,
   behind: PagePlace<MessageId> | null,
-  limit: number,
-): Promise<EventRow[]> {
-  const rows = await sql.query<UndeliveredSqlRow>(LIST_UNDELIVERED, [
+  limits: { readonly events: number; readonly bytes: number },
+): Promise<{ readonly rows: readonly EventRow[]; readonly more: boolean }> {
+  const found = await sql.query<UndeliveredSqlRow & { found: number }>(LIST_UNDELIVERED, [
     account,
     behind === null ? null : new Date(behind.at).toISOString(),
     behind?.id ?? null,
-    limit,
+    limits.events,
+    limits.bytes,
   ]);
-  return rows.map((row) => ({
+  const rows = found.map((row) => ({
     conversationId: row.conversation,
     seq: row.seq,
     id: row.id,
@@ -60,6 +68,7 @@ export async function listUndeliveredRows(
     body: row.body,
     expired: false,
   }));
+  return { rows, more: (found[0]?.found ?? 0) > rows.length };
 }
 
 /** A message as its recipient confirms it. */
