@@ -24,6 +24,10 @@ export const LIMITS = {
   frameBurst: 400,
   /** Refusals by rate in a row before the socket closes with `flooding`. */
   floodRefusals: 400,
+  /** Members whom an account's typing and read marks reach a second, on average. Beyond: typing is lost, a mark `rate_limited`. */
+  signalsPerSecond: 10_000,
+  /** Members whom they reach at once. Beyond: as above. */
+  signalBurst: 20_000,
   /** Sends of one socket that wait for their receipt. Beyond: `too_many_in_flight`. */
   sendsInFlight: 64,
   /** Events sent to a socket and not acknowledged by it. Beyond: the server stops sending. */

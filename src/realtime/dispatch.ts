@@ -50,19 +50,14 @@ export function dispatch(
       return;
     }
     case "message_read":
-      return settle(
-        actor,
-        attachment,
-        frame,
-        markRead(deps, actor, attachment, frame.conversation_id, frame.seq),
-      );
+      return settle(actor, attachment, frame, markRead(deps, actor, attachment, frame.conversation_id, frame.seq));
     case "typing_start":
     case "typing_stop":
       return settle(
         actor,
         attachment,
         frame,
-        tellOthers(deps, actor.account, frame.conversation_id, {
+        tellOthers(deps, actor, frame.conversation_id, {
           type: frame.type,
           conversation_id: frame.conversation_id,
           user_id: actor.account,
@@ -103,9 +98,11 @@ async function markRead(
     if (top === null) throw new DomainError("conversation_not_found");
     if (seq > top) throw new DomainError("ack_ahead");
   }
+  const wait = actor.signalWait();
+  if (wait > 0) throw new DomainError("rate_limited", { details: { retry_after_ms: wait } });
   if (!actor.hasRead(conversationId, seq)) return;
   deps.conversations.cursors.read({ accountId, conversationId, seq });
-  await tellOthers(deps, accountId, conversationId, {
+  await tellOthers(deps, actor, conversationId, {
     type: "message_read",
     conversation_id: conversationId,
     user_id: accountId,
@@ -115,11 +112,14 @@ async function markRead(
 
 async function tellOthers(
   deps: DispatchDeps,
-  accountId: AccountId,
+  actor: UserActor,
   conversationId: ConversationId,
   frame: ServerFrame,
 ): Promise<void> {
-  const head = await requireMember(deps.conversations, accountId, conversationId);
-  const others = [...head.members.keys()].filter((member) => member !== accountId);
+  const head = await requireMember(deps.conversations, actor.account, conversationId);
+  // Asked where it is counted, in one step: frames that came together would all pass before the first counts.
+  if (frame.type !== "message_read" && actor.signalWait() > 0) return;
+  const others = [...head.members.keys()].filter((member) => member !== actor.account);
+  actor.signalled(others.length);
   deps.signal(others, deps.codec.encode(frame));
 }

@@ -126,10 +126,15 @@ export class UserActor implements Behaviour<UserMessage> {
   /** The highest seqs that others were told this person has read; what is dropped costs them a repeat. */
   #reads = new Map<ConversationId, number>();
 
+  /** Members who may still be told of what is kept nowhere; below zero it is a debt. */
+  #signals: number = LIMITS.signalBurst;
+  #signalsAt: number;
+
   constructor(account: AccountId, self: ActorRef<UserMessage>, deps: UserActorDeps) {
     this.account = account;
     this.self = self;
     this.#deps = deps;
+    this.#signalsAt = deps.now();
     self.pipe(
       deps.register(account),
       () => ({ type: "registered" }),
@@ -146,6 +151,8 @@ export class UserActor implements Behaviour<UserMessage> {
     const culprit = message !== undefined && message.type === "frame" ? message.session : undefined;
     this.#registered = failed.#registered;
     this.#reads = failed.#reads;
+    this.#signals = failed.#signals;
+    this.#signalsAt = failed.#signalsAt;
     for (const old of failed.#attachments.values()) {
       const { session } = old;
       const attachment: Attachment = { ...old, feed: null, before: old.feed?.standing() ?? old.before };
@@ -333,6 +340,20 @@ export class UserActor implements Behaviour<UserMessage> {
     }
     if (feed === null) attachment.claims = new Map([...attachment.claims, ...claims]);
     else feed.start(claims);
+  }
+
+  /** Milliseconds until this account may signal again; 0: now [LIM-3]. */
+  signalWait(): number {
+    const now = this.#deps.now();
+    const earned = ((now - this.#signalsAt) / 1_000) * LIMITS.signalsPerSecond;
+    this.#signals = Math.min(LIMITS.signalBurst, this.#signals + earned);
+    this.#signalsAt = now;
+    return this.#signals > 0 ? 0 : Math.ceil(((1 - this.#signals) / LIMITS.signalsPerSecond) * 1_000);
+  }
+
+  /** Counts a signal by those it reaches: one frame becomes a thousand in a large group. */
+  signalled(others: number): void {
+    this.#signals -= others;
   }
 
   /** Notes a read mark; false where it is not beyond what others were told, for marks never go back [READ-1]. */

@@ -42,7 +42,8 @@ test("Feed forgets a claim of what is not the caller's [RES-3]", () => {
   const feed = new Feed(host);
   feed.start(new Map(Object.entries(foreign(50)) as [ConversationId, number][]));
   expect(feed.behindIn).toBe(50);
-  for (let read = reads.shift(); read !== undefined; read = reads.shift()) feed.pageRead(read.generation, read.id, null);
+  for (let read = reads.shift(); read !== undefined; read = reads.shift())
+    feed.pageRead(read.generation, read.id, null);
   expect(feed.behindIn).toBe(0);
   expect(feed.standing().size).toBe(0);
 });
