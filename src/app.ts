@@ -5,6 +5,7 @@
 import type { AnyElysia } from "elysia";
 import packageJson from "../package.json" with { type: "json" };
 import {
+  type AccountDeps,
   accountExists,
   liveSessions,
   openAccounts,
@@ -16,7 +17,13 @@ import {
 import { accountRoutes } from "./accounts/routes.ts";
 import { relayBodyRules, relayRoutes } from "./compat/relay/mod.ts";
 import type { Config } from "./config.ts";
-import { announceKey, type Delivery, openConversations } from "./conversations/mod.ts";
+import {
+  announceKey,
+  type Conversations,
+  type Delivery,
+  type OpenConversationsOptions,
+  openConversations,
+} from "./conversations/mod.ts";
 import { conversationRoutes } from "./conversations/routes.ts";
 import {
   addressOf,
@@ -27,13 +34,14 @@ import {
   healthRoutes,
   infoRoutes,
   metricsRoutes,
+  type RequestLimiter,
 } from "./http/mod.ts";
 import { keyRoutes } from "./keys/routes.ts";
 import { type Clock, systemClock } from "./platform/clock.ts";
 import { createLog, type Log } from "./platform/log.ts";
 import { createMetrics, type Metrics } from "./platform/metrics.ts";
 import { createPasswordHasher } from "./platform/password_hash.ts";
-import { openDatabase, pingDatabase } from "./platform/postgres.ts";
+import { type Database, openDatabase, pingDatabase } from "./platform/postgres.ts";
 import { type AccountId, type SessionId, uuidv7 } from "./protocol/mod.ts";
 import {
   type Bus,
@@ -74,30 +82,70 @@ const LAST_ANSWERS_MS = 2_000;
 /** Sign-ins that may wait for a core; at 20 ms each the last waits a few seconds. */
 const MOST_HASHES_WAITING = 200;
 
+/** What every part is given. */
+interface Ground {
+  readonly config: Config;
+  readonly options: AppOptions;
+  readonly clock: Clock;
+  readonly log: Log;
+  readonly metrics: Metrics;
+  readonly onFault: (part: string, error: unknown) => void;
+  /** Takes what was started apart again, last first. */
+  readonly started: AsyncDisposableStack;
+}
+
+/** The slices that are open. */
+interface Slices {
+  readonly db: Database;
+  readonly accounts: AccountDeps;
+  readonly conversations: Conversations;
+}
+
 /** Starts a server on a migrated database. Throws where the port is taken. */
 export async function createApp(config: Config, options: AppOptions): Promise<App> {
   await using started = new AsyncDisposableStack();
-  const clock = options.clock ?? systemClock;
   const log = options.log ?? createLog({ level: config.logLevel, pretty: !config.production });
   const metrics = createMetrics();
   const onFault = faultReporter(log, metrics);
+  const ground: Ground = { config, options, clock: options.clock ?? systemClock, log, metrics, onFault, started };
+  const slices = await openSlices(ground, (conversationId, recipients, seq) =>
+    hub.router.ring(recipients, conversationId, seq),
+  );
+  const hub = await openSpine(ground, slices);
+  const listening = listen(ground, composeServer(ground, slices, hub), hub);
 
-  const db = started.use(openDatabase(options.databaseUrl, { onFault: (error) => onFault("database", error) }));
-  const maintenance =
-    config.maintenanceDatabaseUrl === null
-      ? db
-      : started.use(
-          openDatabase(config.maintenanceDatabaseUrl, { poolSize: 2, onFault: (error) => onFault("database", error) }),
-        );
-  const passwords = createPasswordHasher({
-    algorithm: config.passwordHash,
-    concurrency: navigator.hardwareConcurrency,
-    queue: MOST_HASHES_WAITING,
-  });
+  // From here on the app owns what was started.
+  const running = started.move();
+  return {
+    url: `http://${config.host.includes(":") ? `[${config.host}]` : config.host}:${listening.port}`,
+    port: listening.port ?? config.port,
+    drain: () => hub.drain(),
+    [Symbol.asyncDispose]: async () => {
+      await hub.drain();
+      await running.disposeAsync();
+    },
+  };
+}
+
+async function openSlices(ground: Ground, onLate: OpenConversationsOptions["onLate"]): Promise<Slices> {
+  const { config, options, clock, metrics, onFault, started } = ground;
+  const open = (url: string, poolSize?: number): Database =>
+    started.use(
+      openDatabase(url, {
+        onFault: (error) => onFault("database", error),
+        ...(poolSize === undefined ? {} : { poolSize }),
+      }),
+    );
+  const db = open(options.databaseUrl);
+  const maintenance = config.maintenanceDatabaseUrl === null ? db : open(config.maintenanceDatabaseUrl, 2);
   const accounts = await openAccounts({
     db,
     clock,
-    passwords,
+    passwords: createPasswordHasher({
+      algorithm: config.passwordHash,
+      concurrency: navigator.hardwareConcurrency,
+      queue: MOST_HASHES_WAITING,
+    }),
     accessTokens: createAccessTokens(config.secretKey),
     secretKey: config.secretKey,
     accessTokenMinutes: config.accessTokenMinutes,
@@ -116,7 +164,7 @@ export async function createApp(config: Config, options: AppOptions): Promise<Ap
       existingAccounts: (ids) => accountExists(accounts, ids),
       onFault,
       observer: logObserver(metrics, onFault),
-      onLate: (conversationId, recipients, seq) => hub.router.ring(recipients, conversationId, seq),
+      onLate,
       ...(options.cursorFlushMs === undefined ? {} : { cursorFlushMs: options.cursorFlushMs }),
     }),
   );
@@ -124,15 +172,18 @@ export async function createApp(config: Config, options: AppOptions): Promise<Ap
     purgeSessions(accounts).catch((error) => onFault("session purge", error));
   }, PURGE_MS);
   started.defer(() => clearInterval(purge));
+  return { db, accounts, conversations };
+}
 
-  const verify = (token: string): Promise<Principal> => verifyAccessToken(accounts, token);
+async function openSpine(ground: Ground, { accounts, conversations }: Slices): Promise<Hub> {
+  const { config, options, clock, log, metrics, onFault, started } = ground;
   const bus = options.bus ?? started.use(new MemoryBus());
-  const hub: Hub = started.use(
+  const hub = started.use(
     await openHub({
       node: uuidv7(),
       bus,
       conversations,
-      verify,
+      verify: (token) => verifyAccessToken(accounts, token),
       liveSessions: (ids) => liveSessions(accounts, ids),
       heartbeatMs: config.heartbeatMs,
       connectionTimeoutMs: config.connectionTimeoutMs,
@@ -145,17 +196,16 @@ export async function createApp(config: Config, options: AppOptions): Promise<Ap
   metrics.measured("sotto_sockets", "Sockets that are open", () => hub.sockets);
   metrics.measured("sotto_user_actors", "Accounts with an actor on this node", () => hub.actors);
   metrics.measured("sotto_log_depth", "Events that wait to be stored", () => conversations.log.depth);
+  return hub;
+}
 
+function composeServer(ground: Ground, slices: Slices, hub: Hub): AnyElysia {
+  const { config, clock, log, metrics } = ground;
   const limiter = createRequestLimiter({ perMinute: config.rateLimitPerMinute, burst: config.rateLimitBurst, clock });
-  const authenticate = createAuthenticate({ verify, addressOf, limiter });
-  const { onAnswered } = requestObserver(metrics);
-  const keys = { db, clock };
-  const deliver = (delivery: Delivery): void => hub.router.deliver(delivery);
-  const endSessions = (account: AccountId, ids: readonly SessionId[]): void => hub.router.endSessions(account, ids);
-  const server = createServer({
+  return createServer({
     log,
     limiter,
-    onAnswered,
+    ...requestObserver(metrics),
     corsOrigins: config.corsOrigins,
     trustedProxies: config.trustedProxies,
     bodyRules: relayBodyRules,
@@ -164,34 +214,43 @@ export async function createApp(config: Config, options: AppOptions): Promise<Ap
       infoRoutes({ version: packageJson.version }),
       healthRoutes({
         clock,
-        probeDatabase: () => pingDatabase(db),
+        probeDatabase: () => pingDatabase(slices.db),
         busStatus: () => "in_process",
         isDraining: () => hub.draining,
       }),
       metricsRoutes({ text: () => metrics.text(), token: config.metricsToken }),
-      accountRoutes({ accounts, authenticate, addressOf, endSessions }),
-      keyRoutes({ keys, authenticate }),
-      conversationRoutes({ conversations, authenticate, deliver }),
-      relayRoutes({
-        accounts,
-        keys,
-        conversations,
-        authenticate,
-        addressOf,
-        endSessions,
-        deliver,
-        announceKey: ({ user_id, fingerprint, created_at }) =>
-          announceKey(conversations, { accountId: user_id, fingerprint, changedAt: Date.parse(created_at) }, deliver),
-      }),
-      socketRoutes({
-        hub: () => hub,
-        verify,
-        redeemTicket: (ticket) => redeemTicket(accounts, ticket),
-        addressOf,
-        origins: config.corsOrigins,
-      }),
+      ...sliceRoutes(ground, slices, hub, limiter),
     ],
   });
+}
+
+function sliceRoutes({ config, clock }: Ground, slices: Slices, hub: Hub, limiter: RequestLimiter): AnyElysia[] {
+  const { db, accounts, conversations } = slices;
+  const keys = { db, clock };
+  const verify = (token: string): Promise<Principal> => verifyAccessToken(accounts, token);
+  const authenticate = createAuthenticate({ verify, addressOf, limiter });
+  const deliver = (delivery: Delivery): void => hub.router.deliver(delivery);
+  const endSessions = (account: AccountId, ids: readonly SessionId[]): void => hub.router.endSessions(account, ids);
+  return [
+    accountRoutes({ accounts, authenticate, addressOf, endSessions }),
+    keyRoutes({ keys, authenticate }),
+    conversationRoutes({ conversations, authenticate, deliver }),
+    relayRoutes({
+      ...{ accounts, keys, conversations, authenticate, addressOf, endSessions, deliver },
+      announceKey: ({ user_id, fingerprint, created_at }) =>
+        announceKey(conversations, { accountId: user_id, fingerprint, changedAt: Date.parse(created_at) }, deliver),
+    }),
+    socketRoutes({
+      hub: () => hub,
+      verify,
+      redeemTicket: (ticket) => redeemTicket(accounts, ticket),
+      addressOf,
+      origins: config.corsOrigins,
+    }),
+  ];
+}
+
+function listen({ config, started }: Ground, server: AnyElysia, hub: Hub): NonNullable<AnyElysia["server"]> {
   server.listen({
     hostname: config.host,
     port: config.port,
@@ -201,18 +260,7 @@ export async function createApp(config: Config, options: AppOptions): Promise<Ap
   const listening = server.server;
   if (listening === null) throw new Error("Listen on a port: nothing listens");
   started.defer(() => stopListening(listening));
-
-  // From here on the app owns what was started.
-  const running = started.move();
-  return {
-    url: `http://${config.host.includes(":") ? `[${config.host}]` : config.host}:${listening.port}`,
-    port: listening.port ?? config.port,
-    drain: () => hub.drain(),
-    [Symbol.asyncDispose]: async () => {
-      await hub.drain();
-      await running.disposeAsync();
-    },
-  };
+  return listening;
 }
 
 /** Lets requests under way be answered, for a while, and then cuts what is left. */
