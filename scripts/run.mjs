@@ -38,9 +38,8 @@ async function main([command, ...args]) {
   if (!process.versions.bun && Number.parseInt(process.versions.node, 10) < OLDEST_NODE) {
     return fail(`Use Node ${OLDEST_NODE} or newer: current value is ${process.versions.node}`);
   }
-  const line = command === "bench" ? [`tests/bench/${args.shift() ?? "main"}.ts`] : COMMANDS[command];
-  if (line === undefined)
-    return fail(`Choose one of ${Object.keys(COMMANDS).join(", ")}, bench: current value is ${command}`);
+  const line = COMMANDS[command];
+  if (line === undefined) return fail(`Choose one of ${Object.keys(COMMANDS).join(", ")}: current value is ${command}`);
   if (!isInstalled()) await install();
   const bun = findBun();
   if (bun === null) return fail("Remove node_modules and try again: it holds no Bun for this machine");

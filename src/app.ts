@@ -201,7 +201,13 @@ async function openSpine(ground: Ground, { accounts, conversations }: Slices): P
 
 function composeServer(ground: Ground, slices: Slices, hub: Hub): AnyElysia {
   const { config, clock, log, metrics } = ground;
-  const limiter = createRequestLimiter({ perMinute: config.rateLimitPerMinute, burst: config.rateLimitBurst, clock });
+  const refused = metrics.counter("sotto_requests_limited_total", "Requests beyond the limit of an account or address");
+  const limiter = createRequestLimiter({
+    perMinute: config.rateLimitPerMinute,
+    burst: config.rateLimitBurst,
+    clock,
+    onRefused: () => refused.increase(),
+  });
   return createServer({
     log,
     limiter,

@@ -22,8 +22,6 @@ export interface HistogramMetric<Name extends string> {
 
 /** Makes metrics and writes them out. Names begin with `sotto_`; asking for one twice gives the same. */
 export interface Metrics {
-  /** The content type of {@link Metrics.text}. */
-  readonly contentType: string;
   counter<Name extends string = never>(name: string, help: string, labels?: readonly Name[]): CounterMetric<Name>;
   gauge<Name extends string = never>(name: string, help: string, labels?: readonly Name[]): GaugeMetric<Name>;
   /** A gauge that is asked when it is written out. */
@@ -51,7 +49,6 @@ export function createMetrics(): Metrics {
   }
 
   return {
-    contentType: registry.contentType,
     counter(name, help, labels = []) {
       const metric = once(name, () => new Counter({ name, help, labelNames: [...labels], registers: [registry] }));
       return {
