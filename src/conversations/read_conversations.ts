@@ -1,5 +1,12 @@
 /** Reading over HTTP: a conversation, the list of them, and pages of a log. */
-import { type AccountId, type ConversationId, DomainError, LIMITS, type LogEntry, type PagePlace } from "../protocol/mod.ts";
+import {
+  type AccountId,
+  type ConversationId,
+  DomainError,
+  LIMITS,
+  type LogEntry,
+  type PagePlace,
+} from "../protocol/mod.ts";
 import { type ConversationSummary, findSummary, listSummaries } from "./conversations_store.ts";
 import type { ConversationsDeps } from "./deps.ts";
 import { listHistory } from "./events_store.ts";
