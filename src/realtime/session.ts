@@ -74,12 +74,13 @@ export interface SessionOrigin {
 
 type State =
   | { readonly name: "waiting" }
-  | { readonly name: "verifying"; readonly pending: string[] }
+  | { readonly name: "verifying"; readonly pending: string[]; chars: number }
   | { readonly name: "attached"; reauthSent: boolean }
   /** Closed from here; the peer has not answered yet. */
   | { readonly name: "closing"; readonly since: number }
   | { readonly name: "gone" };
 
+/** Frames that may wait while a token is verified; their characters are bounded as a mailbox is. */
 const PENDING_FRAMES = 64;
 const PONG_MS = 15_000;
 const REAUTH_MS = 60_000;
@@ -151,7 +152,8 @@ export class Session {
       case "gone":
         return;
       case "verifying":
-        if (state.pending.push(text) > PENDING_FRAMES) this.close("bad_protocol");
+        state.chars += text.length;
+        if (state.pending.push(text) > PENDING_FRAMES || state.chars > LIMITS.mailboxBytes) this.close("bad_protocol");
         return;
       case "waiting":
         return this.#receiveFirst(text);
@@ -285,7 +287,7 @@ export class Session {
     const decoded = this.#deps.codec.decode(text);
     if (!("frame" in decoded) || decoded.frame.type !== "authenticate") return this.close("unauthorized");
     const { token, ref } = decoded.frame;
-    const verifying: State = { name: "verifying", pending: [] };
+    const verifying: State = { name: "verifying", pending: [], chars: 0 };
     this.#state = verifying;
     this.#deps.verify(token).then(
       (principal) => {
