@@ -92,9 +92,11 @@ export class SessionKeeper {
     for (let attempt = 0; ; attempt++) {
       try {
         const answer = readTokens(await request(this.#http, { method: "POST", path: "/api/auth/refresh", body }));
-        this.#session = toSession(this.#session.userId, answer, timing.now());
-        await this.#onSession(this.#session);
-        return this.#session.accessToken;
+        const session = toSession(this.#session.userId, answer, timing.now());
+        // The app has stored it before anybody uses it: what is used and not stored is lost with a crash.
+        await this.#onSession(session);
+        this.#session = session;
+        return session.accessToken;
       } catch (error) {
         if (!(error instanceof SottoError) || !error.retryable || attempt + 1 >= TRIES) throw error;
         await delay(timing, backoffMs(attempt, timing.random(), 500, 2_000));

@@ -38,13 +38,13 @@ export class CursorWriter implements AsyncDisposable {
   /** Takes a device's acknowledgement. */
   acknowledge(cursor: DeviceCursor): void {
     keepHighest(this.#devices, `${cursor.deviceId} ${cursor.conversationId}`, cursor);
-    if (this.#devices.size > MOST_WAITING) void this.flush();
+    this.#bound(this.#devices);
   }
 
   /** Takes a person's read mark. */
   read(cursor: ReadCursor): void {
     keepHighest(this.#reads, `${cursor.accountId} ${cursor.conversationId}`, cursor);
-    if (this.#reads.size > MOST_WAITING) void this.flush();
+    this.#bound(this.#reads);
   }
 
   /** Writes all that waits. Never rejects: what could not be written waits for the next time. */
@@ -80,6 +80,13 @@ export class CursorWriter implements AsyncDisposable {
       for (const cursor of reads) keepHighest(this.#reads, `${cursor.accountId} ${cursor.conversationId}`, cursor);
       this.#trim();
     }
+  }
+
+  /** Writes ahead of time what is much; while a write is under way and as much again waits, forgets the oldest. */
+  #bound(waiting: ReadonlyMap<string, unknown>): void {
+    if (waiting.size <= MOST_WAITING) return;
+    if (this.#flushing === undefined) void this.flush();
+    else this.#trim();
   }
 
   /** Cursors may be forgotten (it costs repeats); memory may not grow while the database is away. */

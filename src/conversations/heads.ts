@@ -16,7 +16,7 @@ import type { Head } from "./head.ts";
 /** What a user of a head is given: the head, `null` where there is no such conversation, or why it is not known. */
 type HeadAnswer = { readonly head: Head | null } | { readonly error: unknown };
 
-type Entry = { head: Head } | { waiting: ((answer: HeadAnswer) => void)[] };
+type Entry = { head: Head } | { waiting: ((answer: HeadAnswer) => void)[]; stale: boolean };
 
 /** Entries kept; a group of 1,000 costs about 100 KB, a dm about 1 KB. */
 const MOST_MEMBERS = 500_000;
@@ -34,7 +34,7 @@ export class Heads {
   /** Calls `then` with the head: at once where it is known, else once it is loaded. */
   use(id: ConversationId, then: (answer: HeadAnswer) => void): void {
     const entry = this.#entries.get(id);
-    if (entry === undefined) this.#load(id, then);
+    if (entry === undefined) this.#load(id, [then]);
     else if ("waiting" in entry) entry.waiting.push(then);
     else {
       this.#entries.delete(id); // to the end: the most recently used
@@ -61,16 +61,22 @@ export class Heads {
   /** Forgets a head that is older than `version`; the next use loads it. */
   forget(id: ConversationId, version: number): void {
     const entry = this.#entries.get(id);
-    if (entry === undefined || "waiting" in entry || entry.head.membersVersion >= version) return;
-    this.#drop(id, entry.head);
+    if (entry === undefined) return;
+    // What is being loaded may have been looked up before the change: it is loaded once more.
+    if ("waiting" in entry) entry.stale = true;
+    else if (entry.head.membersVersion < version) this.#drop(id, entry.head);
   }
 
-  #load(id: ConversationId, then: (answer: HeadAnswer) => void): void {
-    const entry = { waiting: [then] };
+  #load(id: ConversationId, waiting: ((answer: HeadAnswer) => void)[]): void {
+    const entry = { waiting, stale: false };
     this.#entries.set(id, entry);
     loadHeads(this.#sql, [id]).then(
-      (heads) => this.#loaded(id, entry.waiting, { head: heads[0] ?? null }),
-      (error) => this.#loaded(id, entry.waiting, { error }),
+      (heads) => {
+        const head = heads[0] ?? null;
+        if (entry.stale && head !== null) this.#load(id, waiting);
+        else this.#loaded(id, waiting, { head });
+      },
+      (error) => this.#loaded(id, waiting, { error }),
     );
   }
 
