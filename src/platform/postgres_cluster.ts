@@ -9,7 +9,7 @@
  *   server.log     what the server says; never statements or values
  */
 import { closeSync, constants, openSync, readFileSync } from "node:fs";
-import { access, chmod, chown, mkdir, open, readdir, readFile, rename, rm, stat, writeFile } from "node:fs/promises";
+import { chmod, chown, mkdir, open, readdir, readFile, rename, rm, stat, writeFile } from "node:fs/promises";
 import { createServer } from "node:net";
 import { join } from "node:path";
 import type { Identity, PostgresBinaries } from "./postgres_binaries.ts";
@@ -249,17 +249,16 @@ export async function findPostmaster(root: string): Promise<Postmaster | null> {
   return null;
 }
 
+/** Whether a process is a Postgres by its program; what else it was told may well name one. */
 async function runsPostgres(pid: number): Promise<boolean> {
-  const proc = `/proc/${pid}/cmdline`;
-  if (
-    await access(proc).then(
-      () => true,
-      () => false,
-    )
-  )
-    return (await readFile(proc, "utf8").catch(() => "")).includes("postgres");
-  const child = Bun.spawn(["/bin/ps", "-o", "command=", "-p", String(pid)], { stdio: ["ignore", "pipe", "ignore"] });
-  return (await new Response(child.stdout).text()).includes("postgres");
+  const given = await readFile(`/proc/${pid}/cmdline`, "utf8").catch(() => null);
+  if (given !== null) return isPostgres(given.split("\0")[0] ?? "");
+  const child = Bun.spawn(["/bin/ps", "-o", "comm=", "-p", String(pid)], { stdio: ["ignore", "pipe", "ignore"] });
+  return isPostgres(await new Response(child.stdout).text());
+}
+
+function isPostgres(program: string): boolean {
+  return /(^|\/)postgres$/.test(program.trim());
 }
 
 /** Whether a process runs; one that ended and was not waited for does not. */
