@@ -49,6 +49,7 @@ import {
   type HubOptions,
   MemoryBus,
   openHub,
+  RedisBus,
   socketHandlers,
   socketRoutes,
 } from "./realtime/mod.ts";
@@ -56,7 +57,7 @@ import {
 /** What {@link createApp} is told beside the configuration. */
 export interface AppOptions {
   readonly databaseUrl: string;
-  /** Standard: a bus of its own, within the process. Apps that are given the same one are nodes of one server. */
+  /** Standard: Redis where the configuration names one, else a bus of its own. Apps that are given the same one are nodes of one server. */
   readonly bus?: Bus;
   readonly clock?: Clock;
   readonly log?: Log;
@@ -177,7 +178,7 @@ async function openSlices(ground: Ground, onLate: OpenConversationsOptions["onLa
 
 async function openSpine(ground: Ground, { accounts, conversations }: Slices): Promise<Hub> {
   const { config, options, clock, log, metrics, onFault, started } = ground;
-  const bus = options.bus ?? started.use(new MemoryBus());
+  const bus = options.bus ?? started.use(openBus(config, onFault));
   const hub = started.use(
     await openHub({
       node: uuidv7(),
@@ -195,6 +196,7 @@ async function openSpine(ground: Ground, { accounts, conversations }: Slices): P
   );
   metrics.measured("sotto_sockets", "Sockets that are open", () => hub.sockets);
   metrics.measured("sotto_user_actors", "Accounts with an actor on this node", () => hub.actors);
+  metrics.measured("sotto_bus_healthy", "1 while no hint is lost unnoticed", () => (bus.healthy ? 1 : 0));
   metrics.measured("sotto_log_depth", "Events that wait to be stored", () => conversations.log.depth);
   return hub;
 }
@@ -221,7 +223,7 @@ function composeServer(ground: Ground, slices: Slices, hub: Hub): AnyElysia {
       healthRoutes({
         clock,
         probeDatabase: () => pingDatabase(slices.db),
-        busStatus: () => "in_process",
+        busStatus: () => hub.busStatus,
         isDraining: () => hub.draining,
       }),
       metricsRoutes({ text: () => metrics.text(), token: config.metricsToken }),
@@ -267,6 +269,12 @@ function listen({ config, started }: Ground, server: AnyElysia, hub: Hub): NonNu
   if (listening === null) throw new Error("Listen on a port: nothing listens");
   started.defer(() => stopListening(listening));
   return listening;
+}
+
+/** How this node meets others. */
+function openBus(config: Config, onFault: (part: string, error: unknown) => void): Bus {
+  if (config.redisUrl === null) return new MemoryBus();
+  return new RedisBus({ url: config.redisUrl, newToken: uuidv7, onFault: (error) => onFault("bus", error) });
 }
 
 /** Lets requests under way be answered, for a while, and then cuts what is left. */

@@ -34,6 +34,8 @@ export interface Config {
   readonly database: { readonly kind: "url"; readonly url: string } | { readonly kind: "embedded" };
   /** For migrations and partitions, where the application's role may not change the schema. */
   readonly maintenanceDatabaseUrl: string | null;
+  /** Where nodes meet; `null`: this one is alone. */
+  readonly redisUrl: string | null;
   readonly secretKey: string;
   /** The first one encrypts, all of them decrypt. */
   readonly encryptionKeys: readonly EncryptionKey[];
@@ -126,6 +128,7 @@ export function parseConfig(env: Environment, machine: MachineDefaults): Config 
     baseUrl: readBaseUrl(variables, production, problems),
     database: readDatabase(variables, problems),
     maintenanceDatabaseUrl: variables.MAINTENANCE_DATABASE_URL ?? null,
+    redisUrl: variables.REDIS_URL ?? null,
     secretKey: readSecretKey(variables, production, machine, problems),
     encryptionKeys: readEncryptionKeys(variables, production, machine, problems),
     accessTokenMinutes: variables.ACCESS_TOKEN_EXPIRE_MINUTES ?? 30,
@@ -150,7 +153,7 @@ export function parseConfig(env: Environment, machine: MachineDefaults): Config 
   return Object.freeze(config as Config);
 }
 
-const SECRET_NAMES = /KEY|TOKEN$|PASSWORD$|DATABASE_URL/;
+const SECRET_NAMES = /KEY|TOKEN$|PASSWORD$|DATABASE_URL|REDIS_URL/;
 const POSTGRES_URL = /^postgres(ql)?:\/\/[^/]+/;
 
 const whole = (least: number, most: number) =>
@@ -183,6 +186,7 @@ const Variables = z.object({
     .string()
     .regex(POSTGRES_URL, "an address as postgres://user:password@host:5432/name")
     .optional(),
+  REDIS_URL: z.string().refine(isRedisUrl, "an address as redis://:password@host:6379/0").optional(),
   SECRET_KEY: z.string().optional(),
   ENCRYPTION_KEY: z.string().optional(),
   ENCRYPTION_KEYS: z.string().optional(),
@@ -206,6 +210,11 @@ const Variables = z.object({
 });
 
 type Variables = z.infer<typeof Variables>;
+
+function isRedisUrl(text: string): boolean {
+  const url = URL.canParse(text) ? new URL(text) : null;
+  return url !== null && /^rediss?:$/.test(url.protocol) && url.hostname !== "" && /^(\/\d{0,4})?$/.test(url.pathname);
+}
 
 function withoutWrong(
   given: Record<string, string | undefined>,

@@ -67,6 +67,11 @@ export class Heads {
     else if (entry.head.membersVersion < version) this.#drop(id, entry.head);
   }
 
+  /** Forgets every head, for somebody may have changed any of them. */
+  forgetAll(): void {
+    for (const id of [...this.#entries.keys()]) this.forget(id, Number.MAX_SAFE_INTEGER);
+  }
+
   #load(id: ConversationId, waiting: ((answer: HeadAnswer) => void)[]): void {
     const entry = { waiting, stale: false };
     this.#entries.set(id, entry);

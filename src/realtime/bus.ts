@@ -2,6 +2,10 @@
  * The bus port: how nodes tell each other what happened, and how they find out who should
  * be told. A hint may be lost, doubled, reordered or late [design P7]: the log is the truth,
  * and a lost hint costs time, never an entry.
+ *
+ * What a bus knows of its own losses it says: `doubt` when hints may have been lost, and
+ * `healthy` while they may be lost at any moment. So the sockets compare their heads at once
+ * then, and not only when their minute is over.
  */
 import type { AccountId, ConversationId, SessionId } from "../protocol/mod.ts";
 
@@ -27,21 +31,40 @@ export type Hint =
       readonly to: readonly AccountId[];
       readonly conversationId: ConversationId;
       readonly seq: number;
+      /** As for an event. */
+      readonly members?: true;
     }
   /** A frame that is sent to whoever is there and kept nowhere. */
   | { readonly type: "signal"; readonly to: readonly AccountId[]; readonly text: string }
   /** Sessions have ended: their sockets close. */
   | { readonly type: "end_sessions"; readonly to: readonly AccountId[]; readonly sessionIds: readonly SessionId[] };
 
+/** What a node does with what the bus brings it. */
+export interface NodeHandlers {
+  /** Others published hints to this node. */
+  receive(hints: readonly Hint[]): void;
+  /** Hints to this node may have been lost before this moment: read the log. */
+  doubt(): void;
+}
+
+/** How a bus is, as `/health` tells it. */
+export type BusStatus = "in_process" | "up" | "down";
+
 /** See the head of this file. */
 export interface Bus extends AsyncDisposable {
-  /** Joins as a node; `receive` is called with what others publish to it. */
-  join(node: NodeId, receive: (hints: readonly Hint[]) => void): Promise<void>;
+  readonly status: BusStatus;
+  /** False while hints may be getting lost and nobody would notice: compare heads again and again. */
+  readonly healthy: boolean;
+  /** Joins as a node. */
+  join(node: NodeId, handlers: NodeHandlers): Promise<void>;
   /** Says that an account is connected here. Resolves once others can see it. */
   register(node: NodeId, account: AccountId): Promise<void>;
   /** Takes that back. */
   unregister(node: NodeId, account: AccountId): Promise<void>;
-  /** The nodes, other than `node`, where each of these accounts is connected. Never from a cache. */
+  /**
+   * The nodes, other than `node`, where each of these accounts is connected. Never from a cache.
+   * Where that cannot be found out, the hints count as lost: every other node will doubt.
+   */
   locate(node: NodeId, accounts: readonly AccountId[]): Promise<ReadonlyMap<NodeId, readonly AccountId[]>>;
   /** Sends hints to one node; returns at once. */
   publish(to: NodeId, hints: readonly Hint[]): void;

@@ -1,14 +1,17 @@
 /** The bus within one process: what a single node uses, and what tests join several nodes with. */
 import type { AccountId } from "../protocol/mod.ts";
-import type { Bus, Hint, NodeId } from "./bus.ts";
+import type { Bus, Hint, NodeHandlers, NodeId } from "./bus.ts";
 
 /** See {@link Bus}. */
 export class MemoryBus implements Bus {
-  readonly #nodes = new Map<NodeId, (hints: readonly Hint[]) => void>();
+  readonly status = "in_process";
+  /** Within a process nothing gets lost. */
+  readonly healthy = true;
+  readonly #nodes = new Map<NodeId, NodeHandlers>();
   readonly #connected = new Map<AccountId, Set<NodeId>>();
 
-  async join(node: NodeId, receive: (hints: readonly Hint[]) => void): Promise<void> {
-    this.#nodes.set(node, receive);
+  async join(node: NodeId, handlers: NodeHandlers): Promise<void> {
+    this.#nodes.set(node, handlers);
   }
 
   async register(node: NodeId, account: AccountId): Promise<void> {
@@ -38,7 +41,7 @@ export class MemoryBus implements Bus {
   }
 
   publish(to: NodeId, hints: readonly Hint[]): void {
-    this.#nodes.get(to)?.(hints);
+    this.#nodes.get(to)?.receive(hints);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

@@ -78,6 +78,8 @@ export class Feed {
   #generation: Generation = Symbol();
   #live = false;
   #listing = false;
+  /** Compare once more: what is being listed or read may be older than the reason for it. */
+  #again = false;
   /** Where the next list goes on, once what the last one named is read. */
   #beyond: ConversationId | null = null;
   #reads = 0;
@@ -137,7 +139,8 @@ export class Feed {
 
   /** Compares the heads again: what makes delivery certain when every hint was lost. */
   compare(): void {
-    if (!this.#listing && this.#beyond === null) this.#list(null);
+    if (this.#listing || this.#beyond !== null) this.#again = true;
+    else this.#list(null);
   }
 
   /** A list came. */
@@ -270,6 +273,7 @@ export class Feed {
   #list(beyond: ConversationId | null): void {
     this.#listing = true;
     this.#listFailed = false;
+    if (beyond === null) this.#again = false;
     this.#beyond = null;
     this.#host.list(this.#generation, beyond);
   }
@@ -298,11 +302,12 @@ export class Feed {
       }
     }
     if (this.#behind.size > 0 || this.#listing) return;
-    if (this.#beyond !== null) this.#list(this.#beyond);
-    else if (!this.#live) {
+    if (this.#beyond !== null) return this.#list(this.#beyond);
+    if (!this.#live) {
       this.#live = true;
       this.#send({ type: "caught_up" });
     }
+    if (this.#again) this.#list(null);
   }
 
   #sendPage(conversationId: ConversationId, behind: Behind, page: Page): void {

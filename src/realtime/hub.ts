@@ -9,8 +9,9 @@ import { type Conversations, sendMessage } from "../conversations/mod.ts";
 import { Batcher } from "../platform/batcher.ts";
 import { type Clock, steadyNow } from "../platform/clock.ts";
 import { type AccountId, type CloseReason, type Codec, jsonCodec, LIMITS, type SessionId } from "../protocol/mod.ts";
-import type { Bus, NodeId } from "./bus.ts";
+import type { Bus, BusStatus, NodeId } from "./bus.ts";
 import { type DispatchDeps, dispatch } from "./dispatch.ts";
+import { HeadWatch } from "./head_watch.ts";
 import { Router } from "./router.ts";
 import { Session, type SessionDeps, type SessionOrigin, type SocketPort } from "./session.ts";
 import { UserActor, type UserActorDeps, type UserMessage } from "./user_actor.ts";
@@ -70,7 +71,9 @@ export class Hub implements AsyncDisposable {
   readonly #sessions = new Set<Session>();
   /** Sockets that have not authenticated, by address [LIM-5]. */
   readonly #waiting = new Map<string, number>();
-  readonly #comparedAt = new WeakMap<Session, number>();
+  readonly #heads: HeadWatch<Session>;
+  /** Lists of heads that are being read. */
+  #listing = 0;
   readonly #timer: ReturnType<typeof setInterval>;
   #draining = false;
 
@@ -83,7 +86,17 @@ export class Hub implements AsyncDisposable {
       tellLocal: (account, message, bytes) => void this.#actors.tellIfStarted(account, message, bytes),
       // Sends are judged under the head's lock; who is told of typing rests on this alone.
       membersChanged: (id) => options.conversations.heads.forget(id, Number.MAX_SAFE_INTEGER),
+      onDoubt: () => this.#doubt(),
       onFault: options.observer.fault,
+    });
+    this.#heads = new HeadWatch({
+      sockets: () => this.#attached(),
+      compare: (session) => this.#settle(session, true),
+      reads: () => this.#listing,
+      healthy: () => options.bus.healthy,
+      everyMs: options.compareMs ?? COMPARE_MS,
+      now: () => steadyNow(options.clock),
+      random: Math.random,
     });
     const deps = this.#actorDeps();
     this.#actors = new Registry<AccountId, UserMessage>(
@@ -118,6 +131,11 @@ export class Hub implements AsyncDisposable {
     return this.#actors.size;
   }
 
+  /** How the way to other nodes is. */
+  get busStatus(): BusStatus {
+    return this.#options.bus.status;
+  }
+
   /** Whether new sockets are refused because the node ends. */
   get draining(): boolean {
     return this.#draining;
@@ -134,8 +152,7 @@ export class Hub implements AsyncDisposable {
     if (origin.principal === null) this.#waiting.set(origin.address, (this.#waiting.get(origin.address) ?? 0) + 1);
     const session = new Session(socket, origin, this.#sessionDeps);
     this.#sessions.add(session);
-    // Spread, so that a thousand sockets that came together do not compare together.
-    this.#comparedAt.set(session, steadyNow(this.#options.clock) + Math.random() * this.#compareMs);
+    this.#heads.opened(session);
     session.begin();
     return session;
   }
@@ -158,11 +175,8 @@ export class Hub implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     await this.drain();
     clearInterval(this.#timer);
+    this.#heads[Symbol.dispose]();
     this.#actors[Symbol.dispose]();
-  }
-
-  get #compareMs(): number {
-    return this.#options.compareMs ?? COMPARE_MS;
   }
 
   #drainOne(session: Session): void {
@@ -174,11 +188,34 @@ export class Hub implements AsyncDisposable {
     const now = steadyNow(this.#options.clock);
     for (const session of this.#sessions) {
       session.check(now);
-      if (!session.authenticated || session.feed === null) continue;
-      const compare = now - (this.#comparedAt.get(session) ?? 0) >= this.#compareMs;
-      if (compare) this.#comparedAt.set(session, now);
-      if (!compare && !session.feed.waitsForRetry) continue;
-      this.#actors.find(session.principal.accountId)?.settle({ type: "check", session, compare });
+      if (session.authenticated && session.feed?.waitsForRetry === true) this.#settle(session, false);
+    }
+    this.#heads.check();
+  }
+
+  /** Hints may have been lost, and with them what changed in who is a member. */
+  #doubt(): void {
+    this.#options.conversations.heads.forgetAll();
+    this.#heads.doubt();
+  }
+
+  /** The sockets that are fed from the log. */
+  *#attached(): Generator<Session> {
+    for (const session of this.#sessions) if (session.authenticated && session.feed !== null) yield session;
+  }
+
+  /** Lets a socket go on after a failed read; and, if `compare`, compare its heads. */
+  #settle(session: Session, compare: boolean): void {
+    if (!session.authenticated) return;
+    this.#actors.find(session.principal.accountId)?.settle({ type: "check", session, compare });
+  }
+
+  async #counted<T>(read: Promise<T>): Promise<T> {
+    this.#listing++;
+    try {
+      return await read;
+    } finally {
+      this.#listing--;
     }
   }
 
@@ -206,7 +243,7 @@ export class Hub implements AsyncDisposable {
       dispatch: (actor, attachment, frame, place) => handle(dispatchDeps, actor, attachment, frame, place),
       lives: ({ principal: { sessionId } }) => liveness.ask(sessionId),
       list: ({ principal: { deviceId, accountId } }, beyond) =>
-        conversations.pages.behind({ deviceId, accountId, beyond }),
+        this.#counted(conversations.pages.behind({ deviceId, accountId, beyond })),
       read: ({ principal: { deviceId, accountId } }, conversationId, after, afterAt) =>
         conversations.pages.page({ deviceId, accountId, conversationId, after, afterAt }),
       acknowledged: ({ principal: { deviceId, accountId } }, conversationId, seq, at) =>
@@ -240,7 +277,10 @@ export class Hub implements AsyncDisposable {
         if (!session.wasAuthenticated) this.#noLongerWaiting(session);
         observer.closed(reason);
       },
-      onGone: (session) => this.#sessions.delete(session),
+      onGone: (session) => {
+        this.#sessions.delete(session);
+        this.#heads.closed(session);
+      },
       now: () => steadyNow(clock),
       date: () => clock.now(),
     };

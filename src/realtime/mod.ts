@@ -12,7 +12,8 @@
  * May import: protocol, platform, actor, and the slices' doors.
  */
 export { type SocketData, type SocketRoutesContext, socketHandlers, socketRoutes } from "./bun_socket.ts";
-export type { Bus, Hint, NodeId } from "./bus.ts";
+export type { Bus, BusStatus, Hint, NodeHandlers, NodeId } from "./bus.ts";
 export { MemoryBus } from "./bus_memory.ts";
+export { RedisBus, type RedisBusOptions } from "./bus_redis.ts";
 export { dispatch } from "./dispatch.ts";
 export { type Hub, type HubObserver, type HubOptions, openHub } from "./hub.ts";

@@ -17,6 +17,8 @@ export interface RouterOptions {
   readonly tellLocal: (account: AccountId, message: UserMessage, bytes: number) => void;
   /** Another node changed who is in a conversation. */
   readonly membersChanged: (conversationId: ConversationId) => void;
+  /** Hints to this node may have been lost. */
+  readonly onDoubt: () => void;
   readonly onFault: (what: string, error: unknown) => void;
 }
 
@@ -31,11 +33,14 @@ export class Router {
 
   /** Joins the bus; before it, nothing of other nodes arrives. */
   async join(): Promise<void> {
-    await this.#options.bus.join(this.#options.node, (hints) => {
-      for (const hint of hints) {
-        if (hint.type === "event" && hint.members === true) this.#options.membersChanged(hint.conversationId);
-        this.#local(hint);
-      }
+    await this.#options.bus.join(this.#options.node, {
+      receive: (hints) => {
+        for (const hint of hints) {
+          if ("members" in hint) this.#options.membersChanged(hint.conversationId);
+          this.#local(hint);
+        }
+      },
+      doubt: this.#options.onDoubt,
     });
   }
 

@@ -359,7 +359,9 @@ describe("catching up", () => {
 /** A bus whose directory answers only after `opened`. */
 function slowToRegister(bus: Bus, opened: Promise<void>): Bus {
   return {
-    join: (node, receive) => bus.join(node, receive),
+    status: bus.status,
+    healthy: bus.healthy,
+    join: (node, handlers) => bus.join(node, handlers),
     register: (node, account) => opened.then(() => bus.register(node, account)),
     unregister: (node, account) => bus.unregister(node, account),
     locate: (node, accounts) => bus.locate(node, accounts),

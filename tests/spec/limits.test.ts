@@ -23,9 +23,14 @@ beforeAll(async () => {
   server = await startApp({
     clock,
     bus: {
-      join: (node, take) => {
+      status: bus.status,
+      healthy: bus.healthy,
+      join: (node, { receive: take, doubt }) => {
         receive = take;
-        return bus.join(node, (hints) => (held === null ? take(hints) : void held.push([...hints])));
+        return bus.join(node, {
+          receive: (hints) => (held === null ? take(hints) : void held.push([...hints])),
+          doubt,
+        });
       },
       register: (node, account) => bus.register(node, account),
       unregister: (node, account) => bus.unregister(node, account),

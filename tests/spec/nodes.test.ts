@@ -22,7 +22,9 @@ afterAll(async () => {
 /** A bus that does to hints what a network may do. */
 function withFate(bus: Bus): Bus {
   return {
-    join: (node, receive) => bus.join(node, receive),
+    status: bus.status,
+    healthy: bus.healthy,
+    join: (node, handlers) => bus.join(node, handlers),
     register: (node, account) => bus.register(node, account),
     unregister: (node, account) => bus.unregister(node, account),
     locate: (node, accounts) => bus.locate(node, accounts),
