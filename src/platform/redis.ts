@@ -44,6 +44,8 @@ export interface Redis extends AsyncDisposable {
 export interface OpenRedisOptions {
   /** Milliseconds until a command is given up; standard 1,000. */
   readonly commandTimeoutMs?: number;
+  /** Commands can be sent, for the first time or again: what was kept in Redis may be gone. */
+  readonly onUp?: () => void;
   /** Told once of each outage of a connection. */
   readonly onFault?: (error: unknown) => void;
 }
@@ -62,7 +64,7 @@ const MOST_COMMANDS = 100_000;
 export function openRedis(url: string, options: OpenRedisOptions = {}): Redis {
   const onFault = options.onFault ?? (() => {});
   const timeoutMs = options.commandTimeoutMs ?? COMMAND_TIMEOUT_MS;
-  const link = new Link(url, { setUp: async () => {}, up: () => {}, onFault });
+  const link = new Link(url, { setUp: async () => {}, up: options.onUp ?? (() => {}), onFault });
   const command = async (parts: readonly string[]): Promise<unknown> => {
     const client = link.client;
     if (client === null) throw new RedisFault("Redis is not connected");

@@ -64,7 +64,7 @@ export class RedisBus implements Bus {
   constructor(options: RedisBusOptions) {
     this.#options = options;
     this.#prefix = `sotto:${databaseOf(options.url)}`;
-    this.#redis = openRedis(options.url, { onFault: options.onFault });
+    this.#redis = openRedis(options.url, { onFault: options.onFault, onUp: () => this.#connected() });
   }
 
   get status(): BusStatus {
@@ -151,6 +151,12 @@ export class RedisBus implements Bus {
 
   #channel(node: NodeId): string {
     return `${this.#prefix}:node:${node}`;
+  }
+
+  /** It may be another Redis than before: nothing is believed until a beat has looked. */
+  #connected(): void {
+    this.#beating = false;
+    if (this.#member !== undefined) void this.#beat();
   }
 
   #doubt(): void {
