@@ -262,7 +262,7 @@ function listen({ config, started }: Ground, server: AnyElysia, hub: Hub): NonNu
   server.listen({
     hostname: config.host,
     port: config.port,
-    reusePort: false, // a second server on the port would share its traffic
+    reusePort: config.isWorker, // otherwise a second server on the port would share its traffic
     websocket: socketHandlers(() => hub),
   });
   const listening = server.server;

@@ -55,6 +55,10 @@ export interface Config {
   readonly logLevel: "trace" | "debug" | "info" | "warn" | "error" | "fatal" | "silent";
   /** Connections that append to the log. */
   readonly lanes: number;
+  /** Processes that share the port; 1: this one serves by itself. */
+  readonly clusterWorkers: number;
+  /** Whether this process is one of them: its parent looks after the database. */
+  readonly isWorker: boolean;
   /** The launcher's process: when it is gone, the server ends in order. */
   readonly launcherPid: number | null;
 }
@@ -144,6 +148,8 @@ export function parseConfig(env: Environment, machine: MachineDefaults): Config 
     connectionTimeoutMs: (variables.WS_CONNECTION_TIMEOUT ?? 300) * 1_000,
     logLevel: variables.LOG_LEVEL ?? "info",
     lanes: variables.LANES ?? 2,
+    clusterWorkers: readWorkers(variables, problems),
+    isWorker: variables.SOTTO_WORKER === "1",
     launcherPid: variables.SOTTO_LAUNCHER_PID ?? null,
   };
   if ((config.connectionTimeoutMs ?? 0) <= (config.heartbeatMs ?? 0)) {
@@ -151,6 +157,22 @@ export function parseConfig(env: Environment, machine: MachineDefaults): Config 
   }
   if (problems.length > 0) throw new ConfigError(problems);
   return Object.freeze(config as Config);
+}
+
+/**
+ * What a worker of this process reads: the same variables, the database that the parent looks
+ * after, and whose child it is.
+ */
+export function workerEnvironment(databaseUrl: string, env: Environment = process.env): Record<string, string> {
+  const kept = Object.entries(env).flatMap(([name, value]) =>
+    value === undefined || /^DATABASE_/.test(name) ? [] : [[name, value] as const],
+  );
+  return {
+    ...Object.fromEntries(kept),
+    DATABASE_URL: databaseUrl,
+    SOTTO_WORKER: "1",
+    SOTTO_LAUNCHER_PID: String(process.pid),
+  };
 }
 
 const SECRET_NAMES = /KEY|TOKEN$|PASSWORD$|DATABASE_URL|REDIS_URL/;
@@ -206,6 +228,8 @@ const Variables = z.object({
   WS_CONNECTION_TIMEOUT: whole(2, 86_400),
   LOG_LEVEL: oneOf(["trace", "debug", "info", "warn", "error", "fatal", "silent"]),
   LANES: whole(1, 16),
+  CLUSTER_WORKERS: whole(1, 64),
+  SOTTO_WORKER: oneOf(["1"]),
   SOTTO_LAUNCHER_PID: whole(2, 999_999_999),
 });
 
@@ -281,6 +305,16 @@ function readDatabase(variables: Variables, problems: string[]): Config["databas
     kind: "url",
     url: `postgres://${credentials}@${address}:${variables.DATABASE_PORT ?? 5432}/${encodeURIComponent(name)}`,
   };
+}
+
+function readWorkers(variables: Variables, problems: string[]): number {
+  const workers = variables.CLUSTER_WORKERS ?? 1;
+  if (workers === 1) return workers;
+  if (variables.REDIS_URL === undefined) {
+    problems.push("Set REDIS_URL too: without it the CLUSTER_WORKERS could not tell each other what happened");
+  }
+  if (variables.PORT === 0) problems.push("Set PORT to the port that the CLUSTER_WORKERS share: current value is 0");
+  return workers;
 }
 
 function readSecretKey(

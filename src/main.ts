@@ -7,7 +7,7 @@
  */
 import { join } from "node:path";
 import { createApp } from "./app.ts";
-import { type Config, ConfigError, loadConfig } from "./config.ts";
+import { type Config, ConfigError, loadConfig, workerEnvironment } from "./config.ts";
 import { DataFolderError } from "./platform/data_folder.ts";
 import { DataFolderInUseError } from "./platform/embedded_postgres.ts";
 import { createLog, type Log } from "./platform/log.ts";
@@ -16,6 +16,7 @@ import { checkPort, PortTakenError } from "./platform/port.ts";
 import { NoPostgresError } from "./platform/postgres_binaries.ts";
 import { ClusterError } from "./platform/postgres_cluster.ts";
 import { DatabaseRefusedError, startDatabase } from "./platform/start_database.ts";
+import { startWorkers, tellReady, WorkersError } from "./platform/workers.ts";
 
 /** What an operator can mend; their messages say how, so no stack is shown. */
 const FOR_THE_OPERATOR = [
@@ -27,10 +28,12 @@ const FOR_THE_OPERATOR = [
   MigrationError,
   NoPostgresError,
   PortTakenError,
+  WorkersError,
 ];
 const MIGRATIONS = join(import.meta.dir, "../sql/migrations");
 /** Of the ten seconds, what the server may take; the rest is for Postgres' checkpoint. */
 const DRAIN_MS = 7_000;
+const WORKER_END_MS = DRAIN_MS + 500;
 const LAUNCHER_POLL_MS = 500;
 
 const ending = Promise.withResolvers<string>();
@@ -52,20 +55,50 @@ async function run(): Promise<void> {
   const { config, notices } = await loadConfig();
   const log = createLog({ level: config.logLevel, pretty: !config.production });
   for (const notice of notices) log.warn(notice);
-  await checkPort(config.host, config.port);
   watch(config, log);
+  if (config.isWorker) await serveAsWorker(config, log);
+  else await serveWithDatabase(config, log);
+}
 
+/** Looks after the database, and serves: by itself, or by workers that share the port. */
+async function serveWithDatabase(config: Config, log: Log): Promise<void> {
+  await checkPort(config.host, config.port);
   const database = await startDatabase({ ...config, migrations: MIGRATIONS, log: (message) => log.warn(message) });
   try {
     if (database.migrated.length > 0) log.info({ migrations: database.migrated }, "Migrated the database");
-    const app = await createApp(config, { databaseUrl: database.url, log });
-    welcome(config, app.url, log);
-    log.info({ reason: await ending.promise }, "Ending");
-    await within(DRAIN_MS, app[Symbol.asyncDispose](), () => log.warn("Not everything ended in time"));
+    if (config.clusterWorkers > 1) await serveByWorkers(config, database.url, log);
+    else await serve(config, database.url, log, (url) => welcome(config, url, log));
   } finally {
     await database.stop();
   }
   log.info("Ended");
+}
+
+/** One of several: the parent looks after the database, so it has an address by now. */
+async function serveAsWorker(config: Config, log: Log): Promise<void> {
+  if (config.database.kind === "embedded") throw new ConfigError(["Leave SOTTO_WORKER unset: it is for workers only"]);
+  await serve(config, config.database.url, log, tellReady);
+}
+
+async function serve(config: Config, databaseUrl: string, log: Log, ready: (url: string) => void): Promise<void> {
+  const app = await createApp(config, { databaseUrl, log });
+  ready(app.url);
+  log.info({ reason: await ending.promise }, "Ending");
+  await within(DRAIN_MS, app[Symbol.asyncDispose](), () => log.warn("Not everything ended in time"));
+}
+
+async function serveByWorkers(config: Config, databaseUrl: string, log: Log): Promise<void> {
+  const workers = await startWorkers({
+    program: import.meta.path,
+    count: config.clusterWorkers,
+    environment: workerEnvironment(databaseUrl),
+    endMs: WORKER_END_MS,
+    onDeath: (sentence) => log.error(sentence),
+  });
+  const host = config.host.includes(":") ? `[${config.host}]` : config.host;
+  welcome(config, `http://${host}:${config.port}`, log);
+  log.info({ reason: await ending.promise }, "Ending");
+  await workers.stop();
 }
 
 /** Faults that nobody caught, and the end of the launcher. */

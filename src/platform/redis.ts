@@ -44,6 +44,8 @@ export interface Redis extends AsyncDisposable {
 export interface OpenRedisOptions {
   /** Milliseconds until a command is given up; standard 1,000. */
   readonly commandTimeoutMs?: number;
+  /** From 0 to 1: spreads the attempts of many nodes; standard `Math.random`. */
+  readonly random?: () => number;
   /** Commands can be sent, for the first time or again: what was kept in Redis may be gone. */
   readonly onUp?: () => void;
   /** Told once of each outage of a connection. */
@@ -63,8 +65,9 @@ const MOST_COMMANDS = 100_000;
 /** Opens Redis; the connection is made in the background, and made again when it is lost. */
 export function openRedis(url: string, options: OpenRedisOptions = {}): Redis {
   const onFault = options.onFault ?? (() => {});
+  const random = options.random ?? Math.random;
   const timeoutMs = options.commandTimeoutMs ?? COMMAND_TIMEOUT_MS;
-  const link = new Link(url, { setUp: async () => {}, up: options.onUp ?? (() => {}), onFault });
+  const link = new Link(url, { setUp: async () => {}, up: options.onUp ?? (() => {}), onFault, random });
   const command = async (parts: readonly string[]): Promise<unknown> => {
     const client = link.client;
     if (client === null) throw new RedisFault("Redis is not connected");
@@ -82,7 +85,12 @@ export function openRedis(url: string, options: OpenRedisOptions = {}): Redis {
     command,
     script: (text, keys, values) => command(["EVAL", text, String(keys.length), ...keys, ...values]),
     listen: (ownChannel, channels, listener) =>
-      new Listener(url, ownChannel, channels, { listener, onFault, ping: (text) => command(["PUBLISH", ownChannel, text]) }),
+      new Listener(url, ownChannel, channels, {
+        listener,
+        onFault,
+        random,
+        ping: (text) => command(["PUBLISH", ownChannel, text]),
+      }),
     [Symbol.asyncDispose]: () => link[Symbol.asyncDispose](),
   };
 }
@@ -110,6 +118,7 @@ interface LinkOptions {
   readonly setUp: (client: Client) => Promise<void>;
   readonly up: () => void;
   readonly onFault: (error: unknown) => void;
+  readonly random: () => number;
 }
 
 /** Keeps one client connected. */
@@ -152,7 +161,7 @@ class Link implements AsyncDisposable {
     let waitMs = FIRST_WAIT_MS;
     while (!this.#ending) {
       if (await this.#live()) waitMs = FIRST_WAIT_MS;
-      await this.#wait(waitMs * (0.5 + Math.random()));
+      await this.#wait(waitMs * (0.5 + this.#options.random()));
       waitMs = Math.min(waitMs * 2, LONGEST_WAIT_MS);
     }
   }
@@ -207,6 +216,7 @@ class Link implements AsyncDisposable {
 interface ListenerOptions {
   readonly listener: ChannelListener;
   readonly onFault: (error: unknown) => void;
+  readonly random: () => number;
   /** Publishes to the listener's own channel, over another connection. */
   readonly ping: (text: string) => Promise<unknown>;
 }
@@ -220,7 +230,7 @@ class Listener implements Listening {
   #unheard = 0;
 
   constructor(url: string, ownChannel: string, channels: readonly string[], options: ListenerOptions) {
-    const { listener, onFault } = options;
+    const { listener, onFault, random } = options;
     this.#options = options;
     this.#link = new Link(url, {
       setUp: async (client) => {
@@ -234,6 +244,7 @@ class Listener implements Listening {
         listener.up();
       },
       onFault,
+      random,
     });
     this.#timer = setInterval(() => this.#check(), PING_MS);
   }

@@ -36,7 +36,9 @@ describeWithRedis("three nodes and Redis", () => {
   /** Whether every node trusts its bus, by its own metrics. */
   const everyNodeTrusts = () =>
     waitUntil("every node trusts its bus", async () => {
-      const answers = await Promise.all(nodes.map(({ url }) => fetch(`${url}/metrics`).then((answer) => answer.text())));
+      const answers = await Promise.all(
+        nodes.map(({ url }) => fetch(`${url}/metrics`).then((answer) => answer.text())),
+      );
       return answers.every((text) => /^sotto_bus_healthy 1$/m.test(text));
     });
 
@@ -72,7 +74,9 @@ describeWithRedis("three nodes and Redis", () => {
       const sentAt = performance.now();
       for (const other of peers) {
         if (other === sender) continue;
-        expect((await other.match((frame) => frame.type === "message" && frame.id === receipt.id)).seq).toBe(receipt.seq);
+        expect((await other.match((frame) => frame.type === "message" && frame.id === receipt.id)).seq).toBe(
+          receipt.seq,
+        );
       }
       expect(performance.now() - sentAt).toBeLessThan(900); // before any timer looks
     }
@@ -85,7 +89,9 @@ describeWithRedis("three nodes and Redis", () => {
     using a = await ann.live();
     using b = await ben.live();
     const receipt = await a.say(id, "x".repeat(50_000));
-    expect((await b.match((frame) => frame.type === "message" && frame.id === receipt.id)).encrypted_content).toHaveLength(50_000);
+    expect(
+      (await b.match((frame) => frame.type === "message" && frame.id === receipt.id)).encrypted_content,
+    ).toHaveLength(50_000);
   });
 
   test("a device that moves between nodes misses nothing", async () => {

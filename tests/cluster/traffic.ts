@@ -51,7 +51,11 @@ export interface Sent {
 }
 
 /** Everybody sends, one message after the other, until `work` is over; then waits for the last receipts. */
-export async function sendDuring(senders: readonly Peer[], id: ConversationId, work: () => Promise<unknown>): Promise<Sent> {
+export async function sendDuring(
+  senders: readonly Peer[],
+  id: ConversationId,
+  work: () => Promise<unknown>,
+): Promise<Sent> {
   let over = false;
   const at = new Map<number, number>();
   const send = async (peer: Peer, name: number): Promise<void> => {

@@ -38,7 +38,10 @@ export function event(to: readonly AccountId[], seq: number, text = `{"seq":${se
 const CONVERSATION = uuidv7() as ConversationId;
 
 /** Runs the contract on busses that `open` makes: as many as nodes, all of one server. */
-export function busContract(name: string, open: (count: number) => Promise<{ busses: Bus[]; close: () => Promise<void> }>): void {
+export function busContract(
+  name: string,
+  open: (count: number) => Promise<{ busses: Bus[]; close: () => Promise<void> }>,
+): void {
   describe(`the bus: ${name}`, () => {
     let close: () => Promise<void>;
     let first: ListeningNode;
@@ -107,7 +110,10 @@ export function busContract(name: string, open: (count: number) => Promise<{ bus
     test("many accounts that come together are all found, by many look-ups at once", async () => {
       const accounts = Array.from({ length: 1_300 }, newAccount);
       await Promise.all(accounts.map((account) => third.bus.register(third.node, account)));
-      const found = await Promise.all([locate(first, accounts), ...accounts.map((account) => locate(second, [account]))]);
+      const found = await Promise.all([
+        locate(first, accounts),
+        ...accounts.map((account) => locate(second, [account])),
+      ]);
       expect(found[0]?.get(third.node)).toEqual(accounts);
       expect(found.slice(1).every((one, i) => one.get(third.node)?.[0] === accounts[i])).toBe(true);
     });
@@ -133,11 +139,16 @@ export function busContract(name: string, open: (count: number) => Promise<{ bus
       const to = [newAccount()];
       const before = third.received.length;
       const sizes = Array.from({ length: 400 }, (_, i) => (i % 50 === 7 ? 200_000 : 2_000));
-      first.bus.publish(third.node, sizes.map((size, i) => event(to, i + 1, "x".repeat(size))));
+      first.bus.publish(
+        third.node,
+        sizes.map((size, i) => event(to, i + 1, "x".repeat(size))),
+      );
       await waitUntil("all hints came", () => third.received.length >= before + sizes.length);
       const came = third.received.slice(before);
       expect(came.map((hint) => ("seq" in hint ? hint.seq : 0))).toEqual(sizes.map((_, i) => i + 1));
-      expect(came.every((hint, i) => hint.type === "doorbell" || (hint.type === "event" && hint.text.length === sizes[i]))).toBe(true);
+      expect(
+        came.every((hint, i) => hint.type === "doorbell" || (hint.type === "event" && hint.text.length === sizes[i])),
+      ).toBe(true);
       expect(came.every((hint, i) => sizes[i] === 200_000 || hint.type === "event")).toBe(true);
     });
 

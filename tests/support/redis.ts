@@ -55,14 +55,27 @@ export class TestRedis implements AsyncDisposable {
     await this.#end();
     // The shell sees the end of the test process as the end of the pipe, and then ends the server.
     const script = `mkdir -p "$0"; "$@" >/dev/null & pid=$!; echo $pid; read -r _; kill -9 $pid 2>/dev/null; rm -rf "$0"`;
-    const server = [PROGRAM ?? "redis-server", "--port", String(this.#port), "--bind", "127.0.0.1", "--dir", this.#folder];
+    const server = [
+      PROGRAM ?? "redis-server",
+      "--port",
+      String(this.#port),
+      "--bind",
+      "127.0.0.1",
+      "--dir",
+      this.#folder,
+    ];
     const child = Bun.spawn(["/bin/sh", "-c", script, this.#folder, ...server, "--save", "", "--appendonly", "no"], {
       stdio: ["pipe", "pipe", "inherit"],
     });
     this.#child = child;
     const { value } = await child.stdout.getReader().read();
     this.#pid = Number(new TextDecoder().decode(value));
-    await waitUntil("Redis answers", () => this.admin.command(["PING"]).then(() => true, () => false));
+    await waitUntil("Redis answers", () =>
+      this.admin.command(["PING"]).then(
+        () => true,
+        () => false,
+      ),
+    );
   }
 
   /** Runs a command. */
@@ -96,7 +109,8 @@ export class TestRedis implements AsyncDisposable {
   }
 }
 
-function freePort(): Promise<number> {
+/** A port that nobody listens on now. */
+export function freePort(): Promise<number> {
   return new Promise((resolve, reject) => {
     const server = createServer();
     server.on("error", reject);

@@ -1,5 +1,5 @@
 import { describe, expect, test } from "bun:test";
-import { ConfigError, type Environment, parseConfig } from "../../src/config.ts";
+import { ConfigError, type Environment, parseConfig, workerEnvironment } from "../../src/config.ts";
 
 const MACHINE = {
   dataDir: "/data",
@@ -152,6 +152,15 @@ describe("parseConfig()", () => {
     ["an unknown password hash", { PASSWORD_HASH: "md5" }, "Set PASSWORD_HASH to one of argon2id, bcrypt"],
     ["an unknown log level", { LOG_LEVEL: "loud" }, "Set LOG_LEVEL to one of trace"],
     ["a time-out shorter than the heartbeat", { WS_CONNECTION_TIMEOUT: "20" }, "Set WS_CONNECTION_TIMEOUT above"],
+    ["another kind of Redis", { REDIS_URL: "http://redis:6379" }, "Set REDIS_URL to an address as redis://"],
+    [
+      "a Redis database that is no number",
+      { REDIS_URL: "redis://redis/sotto" },
+      "Set REDIS_URL to an address as redis://",
+    ],
+    ["workers that cannot meet", { CLUSTER_WORKERS: "2" }, "Set REDIS_URL too"],
+    ["workers on any port", { CLUSTER_WORKERS: "2", REDIS_URL: "redis://r", PORT: "0" }, "Set PORT to the port that"],
+    ["too many workers", { CLUSTER_WORKERS: "65" }, "Set CLUSTER_WORKERS to a whole number from 1 to 64"],
     ["an environment of no kind", { NODE_ENV: "prod" }, "Set NODE_ENV to one of production"],
   ];
   for (const [what, env, sentence] of bad) {
@@ -161,6 +170,25 @@ describe("parseConfig()", () => {
       expect(problems[0]).toContain(sentence);
     });
   }
+
+  test("takes the address of Redis in all its forms, and runs one process unless told", () => {
+    for (const url of ["redis://r", "redis://:pw@r:6380/3", "rediss://user:pw@r.example.org/"]) {
+      expect(parseConfig({ REDIS_URL: url }, MACHINE).redisUrl).toBe(url);
+    }
+    expect(parseConfig({}, MACHINE)).toMatchObject({ redisUrl: null, clusterWorkers: 1, isWorker: false });
+    expect(parseConfig({ REDIS_URL: "redis://r", CLUSTER_WORKERS: "4" }, MACHINE).clusterWorkers).toBe(4);
+    expect(problemsOf({ REDIS_URL: "http://:hunter2@r" }).join()).not.toContain("hunter2");
+  });
+
+  test("workerEnvironment() passes everything on except how the parent found its database", () => {
+    const env = { PORT: "80", DATABASE_HOST: "db", DATABASE_PASSWORD: "x", EMPTY: undefined };
+    expect(workerEnvironment("postgres://db/x", env)).toEqual({
+      PORT: "80",
+      DATABASE_URL: "postgres://db/x",
+      SOTTO_WORKER: "1",
+      SOTTO_LAUNCHER_PID: String(process.pid),
+    });
+  });
 
   test("names every fault at once, and no secret", () => {
     const problems = problemsOf({
