@@ -44,6 +44,8 @@ interface Member {
 }
 
 const BEAT_MS = 1_000;
+/** A node that fell silent is noticed a quarter of a beat later at most. */
+const LOOKS_A_BEAT = 4;
 /** How long a node that starts waits for Redis before it starts without. */
 const JOIN_MS = 3_000;
 
@@ -59,6 +61,7 @@ export class RedisBus implements Bus {
   /** Whether the last beat was as it should be; what a fault is reported by, once. */
   #beating = false;
   #beatUnderWay = false;
+  #looks = 0;
   #leaving = false;
 
   constructor(options: RedisBusOptions) {
@@ -87,7 +90,7 @@ export class RedisBus implements Bus {
       },
     });
     const directory = new Directory({ redis: this.#redis, prefix: this.#prefix, node, newToken });
-    const timer = setInterval(() => void this.#beat(), beatMs);
+    const timer = setInterval(() => this.#look(), beatMs / LOOKS_A_BEAT);
     this.#member = { node, handlers, directory, listening, timer };
     const late = setTimeout(listened.resolve, JOIN_MS);
     await listened.promise; // without Redis the node starts all the same, and is unhealthy
@@ -100,8 +103,12 @@ export class RedisBus implements Bus {
   }
 
   async unregister(_: NodeId, account: AccountId): Promise<void> {
-    // At the end the lease goes, and every entry with it.
-    if (!this.#leaving) await this.#joined.directory.unregister(account);
+    if (this.#leaving) return; // the lease goes, and every entry with it
+    try {
+      await this.#joined.directory.unregister(account);
+    } catch (error) {
+      this.#failed(error); // others will tell this node what nobody here needs
+    }
   }
 
   async locate(_: NodeId, accounts: readonly AccountId[]): Promise<ReadonlyMap<NodeId, readonly AccountId[]>> {
@@ -178,9 +185,14 @@ export class RedisBus implements Bus {
     }
   }
 
+  #look(): void {
+    if (this.#peers.check(performance.now())) this.#doubt();
+    this.#looks = (this.#looks + 1) % LOOKS_A_BEAT;
+    if (this.#looks === 0) void this.#beat();
+  }
+
   /** Renews the lease and tells the others how many messages they should have had. */
   async #beat(): Promise<void> {
-    if (this.#peers.check(performance.now())) this.#doubt();
     if (this.#beatUnderWay) return;
     this.#beatUnderWay = true;
     const { node, directory } = this.#joined;
@@ -199,10 +211,15 @@ export class RedisBus implements Bus {
     }
   }
 
-  /** Something did not reach Redis; reported once, until a beat does again. */
+  /**
+   * Something did not reach Redis: from here on nobody can be sure to be told. Reported once, until
+   * a beat succeeds again, and doubted at once, for the others may be no better off.
+   */
   #failed(error: unknown): void {
-    if (this.#beating && !this.#leaving) this.#options.onFault(error);
+    if (this.#leaving || !this.#beating) return;
     this.#beating = false;
+    this.#options.onFault(error);
+    this.#doubt();
   }
 
   #received(channel: string, text: string): void {

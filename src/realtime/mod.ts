@@ -4,6 +4,9 @@
  *   bun_socket -> session -> user_actor -> dispatch -> (conversations) -> router -> bus
  *   bus -> router -> user_actor -> feed -> session -> bun_socket
  *
+ * The bus is in memory (`bus_memory`) or in Redis (`bus_redis`: `directory`, `peers`, `bus_messages`).
+ * What the bus may lose, `head_watch` makes every socket look for.
+ *
  * Owns: the sockets of this node, one actor for each connected account, and nothing that must last.
  *
  * - Whatever is lost here is found in the log: an actor, a socket or a hint may vanish at any time.

@@ -12,18 +12,14 @@ import { ProcessNode } from "./process_node.ts";
 const PEOPLE = 3;
 const SOCKETS_EACH = 5;
 
-/** The children of a process. */
+/** The children of a process that live. */
 async function childrenOf(pid: number): Promise<number[]> {
-  const listed = await new Response(
-    Bun.spawn(["ps", "-eo", "pid=,ppid="], { stdio: ["ignore", "pipe", "inherit"] }).stdout,
-  ).text();
-  const pairs = listed
-    .trim()
-    .split("\n")
-    .map((line) => line.trim().split(/\s+/).map(Number));
-  return pairs
-    .filter(([child, parent]) => parent === pid && child !== undefined && isAlive(child))
-    .map(([child]) => child ?? 0);
+  const list = Bun.spawn(["ps", "-eo", "pid=,ppid="], { stdio: ["ignore", "pipe", "inherit"] });
+  const pairs = (await new Response(list.stdout).text()).trim().split("\n");
+  return pairs.flatMap((line) => {
+    const [child = 0, parent] = line.trim().split(/\s+/).map(Number);
+    return parent === pid && child !== list.pid && isAlive(child) ? [child] : [];
+  });
 }
 
 function isAlive(pid: number): boolean {

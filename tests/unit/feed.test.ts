@@ -395,6 +395,20 @@ describe("Feed", () => {
     expect(world.reached()).toEqual(world.tops());
   });
 
+  test("compares once more where it is asked to while an older list is on its way", () => {
+    const world = new World(1, 10);
+    world.feed.start();
+    world.settle();
+    world.stale = true;
+    world.feed.compare(); // sees the log as it is now
+    world.append(conversation(0)); // its hint is lost, and the bus says so
+    world.feed.compare();
+    world.feed.compare();
+    world.settle();
+    expect(world.reached()).toEqual(world.tops());
+    expect(world.frames.filter((type) => type === "caught_up")).toHaveLength(1);
+  });
+
   test("sends nothing more to a socket that is closed, and keeps its cursors where they were", () => {
     const sent: string[] = [];
     let open = true;
