@@ -1,0 +1,69 @@
+/** What every workload is given: the database, the options of the run, and where figures go. */
+import type { Database } from "../../src/platform/postgres.ts";
+import { BenchServer, ROOT } from "./bench_server.ts";
+import { LoadProcess } from "./load_process.ts";
+import { loadNow, type Watched } from "./machine.ts";
+import { type Pair, seatsOf } from "./people.ts";
+import { type Figure, showFigure } from "./report.ts";
+
+/** What a run is told on the command line. */
+export interface BenchOptions {
+  readonly pairs: number;
+  /** Sends that each sender keeps under way when the capacity is sought. */
+  readonly window: number;
+  /** Seconds of one measurement. */
+  readonly seconds: number;
+  /** Another checkout to compare with, A-B-A-B. */
+  readonly against: string | null;
+  /** Rounds of a comparison. */
+  readonly rounds: number;
+  /** Whether the server writes a profile of its processor. */
+  readonly profile: string | null;
+  readonly quiet: boolean;
+}
+
+/** See the head of this file. */
+export interface Bench {
+  readonly options: BenchOptions;
+  readonly db: Database;
+  readonly databaseUrl: string;
+  readonly postgres: Watched | null;
+  readonly figures: Figure[];
+}
+
+/** Characters of a message's content. */
+export const CONTENT_CHARS = 256;
+
+/** Notes a figure and shows it. */
+export function note(bench: Bench, workload: string, what: string, value: number, unit: string, text = ""): void {
+  const figure = { workload, what, value, unit, note: text, load: loadNow() };
+  bench.figures.push(figure);
+  if (!bench.options.quiet) showFigure(figure);
+}
+
+/** Starts a server of a checkout on the bench's database. */
+export function startServer(bench: Bench, options: { root?: string; env?: Record<string, string> } = {}): Promise<BenchServer> {
+  const { profile } = bench.options;
+  return BenchServer.start({
+    databaseUrl: bench.databaseUrl,
+    root: options.root ?? ROOT,
+    env: options.env ?? {},
+    bunOptions: profile === null ? [] : ["--cpu-prof", `--cpu-prof-dir=${profile}`],
+  });
+}
+
+/** A load generator whose seats are connected to a server. */
+export async function connectLoad(server: { readonly url: string }, pairs: readonly Pair[]): Promise<LoadProcess> {
+  const load = new LoadProcess();
+  await load.order({ do: "connect", url: `${server.url}/ws`, plans: seatsOf(pairs), size: CONTENT_CHARS, speaks: true });
+  return load;
+}
+
+/** The processes whose time is counted in a run. */
+export function watch(bench: Bench, serverPid: number, loadPid: number): Watched[] {
+  return [
+    { name: "server", pid: serverPid, children: false },
+    ...(bench.postgres === null ? [] : [bench.postgres]),
+    { name: "load", pid: loadPid, children: false },
+  ];
+}

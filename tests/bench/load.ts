@@ -1,0 +1,86 @@
+/**
+ * The load generator: a process of its own that holds the sockets, so that what it costs is counted
+ * apart. It takes one order after another from the process that started it; see `load_process.ts`.
+ */
+import type { LoadAnswer, LoadOrder } from "./load_process.ts";
+import { Seat } from "./seat.ts";
+import { Traffic } from "./traffic.ts";
+
+/** Sockets that are being opened at once. */
+const OPENING = 64;
+const ACK_AFTER_MS = 200;
+
+let seats: Seat[] = [];
+let traffic = new Traffic([]);
+const faults: string[] = [];
+
+process.on("message", async (order: LoadOrder) => {
+  try {
+    process.send?.(await obey(order));
+  } catch (error) {
+    process.send?.({ error: `${error instanceof Error ? error.message : error}`, faults } satisfies LoadAnswer);
+  }
+});
+process.on("disconnect", () => process.exit(0));
+
+setInterval(() => {
+  for (const seat of seats) seat.acknowledge();
+}, ACK_AFTER_MS);
+
+async function obey(order: LoadOrder): Promise<LoadAnswer> {
+  switch (order.do) {
+    case "connect":
+      return { ms: await connect(order), faults };
+    case "run":
+      return { traffic: await traffic.run(order.plan), faults };
+    case "catch_up":
+      return { ...(await catchUp(order)), faults };
+    case "close":
+      for (const seat of seats) seat.end();
+      seats = [];
+      faults.length = 0;
+      return { faults };
+    default:
+      return order satisfies never;
+  }
+}
+
+async function connect({ url, plans, size, speaks }: Extract<LoadOrder, { do: "connect" }>): Promise<number> {
+  seats = plans.map(
+    (plan) =>
+      new Seat(plan, size, {
+        receipt: (seat) => traffic.receipt(seat),
+        delivery: (seat) => traffic.delivery(seat),
+        fault: (text) => {
+          if (faults.length < 20) faults.push(text);
+        },
+      }),
+  );
+  traffic = new Traffic(seats);
+  const begun = performance.now();
+  let next = 0;
+  const opener = async () => {
+    for (let i = next++; i < seats.length; i = next++) await seats[i]?.open(new URL(url), plans[i]?.token ?? null, speaks);
+  };
+  await Promise.all(Array.from({ length: OPENING }, opener));
+  return performance.now() - begun;
+}
+
+/** Connects devices that missed something; a device is back once it is told `caught_up`. */
+async function catchUp({ url, plans }: Extract<LoadOrder, { do: "catch_up" }>) {
+  const firsts: number[] = [];
+  const begun = performance.now();
+  const devices = await Promise.all(
+    plans.map(async (plan) => {
+      const seat = new Seat(plan, 0, { receipt() {}, delivery() {}, fault: (text) => faults.push(text) });
+      const asked = performance.now();
+      await seat.open(new URL(url), plan.token, true);
+      firsts.push(seat.firstEntryAt - asked);
+      return seat;
+    }),
+  );
+  const ms = performance.now() - begun;
+  const entries = devices.reduce((sum, seat) => sum + seat.entries, 0);
+  for (const seat of devices) seat.end();
+  return { ms, entries, firsts };
+}

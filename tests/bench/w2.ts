@@ -1,0 +1,107 @@
+/**
+ * W2: one to one. Each message of 256 characters is authenticated, decoded, limited, ordered, checked
+ * for membership, stored once, committed, answered, delivered, and acknowledged by its receiver.
+ *
+ * The capacity is sought in a closed loop; latency is taken in an open loop at half of it. In the same
+ * run raw Bun relays the same frames between the same number of sockets by the same load generator.
+ */
+import { type Bench, connectLoad, note, startServer, watch } from "./bench.ts";
+import { relayRate } from "./limits.ts";
+import { createPairs, type Pair } from "./people.ts";
+import { SECRET } from "./bench_server.ts";
+import { cpuText, median } from "./report.ts";
+import type { TrafficResult } from "./traffic.ts";
+
+/** What one server gave. */
+interface Measured {
+  readonly capacity: TrafficResult;
+  /** Events in a batch on average, and milliseconds: of a batch's first event until it went, and to its commit. */
+  readonly batch: { readonly events: number; readonly waitMs: number; readonly commitMs: number };
+}
+
+const WARM_MS = 2_000;
+
+/** Runs W2; with `against` two checkouts in turn. */
+export async function w2(bench: Bench): Promise<void> {
+  await prepare(bench);
+  const pairs = await createPairs(bench.db, SECRET, bench.options.pairs);
+  if (bench.options.against !== null) return compare(bench, pairs, bench.options.against);
+  await using server = await startServer(bench);
+  using load = await connectLoad(server, pairs);
+  const watched = watch(bench, server.pid, load.pid);
+  const { capacity, batch } = await measure(bench, server, load, watched);
+  const perSecond = capacity.answered / capacity.seconds;
+  note(bench, "w2", `capacity, ${pairs.length} pairs, window ${bench.options.window}`, perSecond, "msg/s", cpuText(capacity.cpu));
+  note(bench, "w2", "delivered meanwhile", capacity.delivered / capacity.seconds, "msg/s");
+  for (const [name, cores] of Object.entries(capacity.cpu)) {
+    note(bench, "w2", `processor time of ${name}`, (cores / perSecond) * 1e6, "µs/msg");
+  }
+  note(bench, "w2", "events in a batch", batch.events, "events");
+  note(bench, "w2", "stage: wait for the batch before", batch.waitMs, "ms", "of a batch's first event");
+  note(bench, "w2", "stage: statement and commit", batch.commitMs, "ms");
+  const half = await load.run({
+    kind: "message",
+    pace: { loop: "open", perSecond: perSecond / 2 },
+    ...{ warmMs: WARM_MS, ms: bench.options.seconds * 1_000, watched },
+  });
+  const done = half.answered / half.seconds;
+  note(bench, "w2", "half load: sent to receipt, p50", half.answer.p50, "ms", `at ${Math.round(done)}/s, ${cpuText(half.cpu)}`);
+  note(bench, "w2", "half load: sent to receipt, p99", half.answer.p99, "ms", `most ${half.answer.most.toFixed(0)}`);
+  note(bench, "w2", "half load: sent to delivered, p50", half.delivery.p50, "ms");
+  note(bench, "w2", "half load: sent to delivered, p99", half.delivery.p99, "ms", `most ${half.delivery.most.toFixed(0)}`);
+  note(bench, "w2", "never answered or delivered", lost(capacity) + lost(half), "msg");
+  const relay = await relayRate(bench, pairs.length);
+  note(bench, "w2", "L1 raw relay, the same frames and load", relay.rate, "msg/s", cpuText(relay.cpu));
+  note(bench, "w2", "share of the raw relay", perSecond / relay.rate, "");
+}
+
+/** A statement that grew with the day before would not be the one that is measured. */
+async function prepare(bench: Bench): Promise<void> {
+  await using _server = await startServer(bench); // makes the partitions
+  await bench.db.query("checkpoint");
+}
+
+async function measure(
+  bench: Bench,
+  server: Awaited<ReturnType<typeof startServer>>,
+  load: Awaited<ReturnType<typeof connectLoad>>,
+  watched: ReturnType<typeof watch>,
+): Promise<Measured> {
+  const pace = { loop: "closed", window: bench.options.window } as const;
+  await load.run({ kind: "message", pace, warmMs: 0, ms: WARM_MS, watched: [] }); // each conversation is touched once
+  const before = await server.metrics();
+  const capacity = await load.run({ kind: "message", pace, warmMs: WARM_MS / 2, ms: bench.options.seconds * 1_000, watched });
+  const after = await server.metrics();
+  const grown = (name: string) => (after.get(name) ?? 0) - (before.get(name) ?? 0);
+  const batches = grown("sotto_log_batch_events_count");
+  return {
+    capacity,
+    batch: {
+      events: grown("sotto_log_batch_events_sum") / batches,
+      waitMs: (grown("sotto_log_wait_seconds_sum") / batches) * 1_000,
+      commitMs: (grown("sotto_log_batch_seconds_sum") / batches) * 1_000,
+    },
+  };
+}
+
+async function compare(bench: Bench, pairs: readonly Pair[], other: string): Promise<void> {
+  const rates: { here: number; there: number }[] = [];
+  const rateOf = async (root: string | undefined) => {
+    await using server = await startServer(bench, root === undefined ? {} : { root });
+    using load = await connectLoad(server, pairs);
+    const { capacity, batch } = await measure(bench, server, load, watch(bench, server.pid, load.pid));
+    const rate = capacity.answered / capacity.seconds;
+    const perMessage = ((capacity.cpu["server"] ?? 0) / rate) * 1e6;
+    const text = `server ${perMessage.toFixed(1)} µs/msg, ${batch.events.toFixed(0)} a batch, ${cpuText(capacity.cpu)}`;
+    note(bench, "w2", root === undefined ? "A here" : "B there", rate, "msg/s", text);
+    return rate;
+  };
+  for (let round = 0; round < bench.options.rounds; round++) {
+    rates.push({ here: await rateOf(undefined), there: await rateOf(other) });
+  }
+  note(bench, "w2", "A / B, median of the rounds", median(rates.map(({ here, there }) => here / there)), "");
+}
+
+function lost({ unanswered, undelivered }: TrafficResult): number {
+  return unanswered + undelivered;
+}
