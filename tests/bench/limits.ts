@@ -102,7 +102,8 @@ async function appendRate(bench: Bench, pairs: readonly Pair[], rows: number) {
   return { rate: (batches * Math.min(rows, Math.ceil(pairs.length / LANES))) / seconds, ms: (seconds * 1_000 * LANES) / batches, cpu };
 }
 
-function requestOf(pair: Pair | undefined): AppendRequest {
+/** An event of the size of a message of W2, ready for the log. */
+export function requestOf(pair: Pair | undefined): AppendRequest {
   if (pair === undefined) throw new Error("Make pairs before events");
   const id = newMessageId();
   return {

@@ -26,6 +26,14 @@ export async function w2(bench: Bench): Promise<void> {
   await prepare(bench);
   const pairs = await createPairs(bench.db, SECRET, bench.options.pairs);
   if (bench.options.against !== null) return compare(bench, pairs, bench.options.against);
+  const perSecond = await alone(bench, pairs);
+  const relay = await relayRate(bench, pairs.length);
+  note(bench, "w2", "L1 raw relay, the same frames and load", relay.rate, "msg/s", cpuText(relay.cpu));
+  note(bench, "w2", "share of the raw relay", perSecond / relay.rate, "");
+}
+
+/** One server on its own; gives its capacity in messages a second. */
+async function alone(bench: Bench, pairs: readonly Pair[]): Promise<number> {
   await using server = await startServer(bench);
   using load = await connectLoad(server, pairs);
   const watched = watch(bench, server.pid, load.pid);
@@ -50,9 +58,7 @@ export async function w2(bench: Bench): Promise<void> {
   note(bench, "w2", "half load: sent to delivered, p50", half.delivery.p50, "ms");
   note(bench, "w2", "half load: sent to delivered, p99", half.delivery.p99, "ms", `most ${half.delivery.most.toFixed(0)}`);
   note(bench, "w2", "never answered or delivered", lost(capacity) + lost(half), "msg");
-  const relay = await relayRate(bench, pairs.length);
-  note(bench, "w2", "L1 raw relay, the same frames and load", relay.rate, "msg/s", cpuText(relay.cpu));
-  note(bench, "w2", "share of the raw relay", perSecond / relay.rate, "");
+  return perSecond;
 }
 
 /** A statement that grew with the day before would not be the one that is measured. */
