@@ -116,6 +116,12 @@ async function firstMatch(child: Bun.Subprocess<"ignore", "pipe", "inherit">, wa
     const found = wanted.exec(printed)?.[1];
     if (found === undefined) continue;
     clearTimeout(late);
+    void passOver(reader);
     return found;
   }
+}
+
+/** Reads what a server still says, because a full pipe would stop it. */
+async function passOver(reader: { read(): Promise<{ readonly done: boolean }> }): Promise<void> {
+  while (!(await reader.read()).done);
 }
