@@ -4,7 +4,8 @@
  *   npm run bench                     every workload, short
  *   npm run bench -- w2 limits        some of them
  *   npm run bench -- w2 --against ../other-checkout --rounds 5
- *                                     two checkouts in turn, A-B-A-B
+ *                                     two checkouts in turn, A-B-A-B; `--set LANES=4` sets a variable of B,
+ *                                     which is this checkout where `--against` is not given
  *   --json                            the figures as JSON on the standard output, and nothing else
  *   --seconds n --pairs n --window n  of one measurement
  *   --profile folder                  the server writes a profile of its processor there
@@ -44,6 +45,7 @@ const { values, positionals } = parseArgs({
     window: { type: "string", default: "1" },
     rounds: { type: "string", default: "3" },
     against: { type: "string" },
+    set: { type: "string", multiple: true, default: [] },
     profile: { type: "string" },
   },
 });
@@ -60,6 +62,7 @@ await run({
   rounds: Number(values.rounds),
   against: values.against === undefined ? null : resolve(values.against),
   profile: values.profile === undefined ? null : resolve(values.profile),
+  set: Object.fromEntries(values.set.map((text) => [text.split("=")[0] ?? "", text.slice(text.indexOf("=") + 1)])),
   quiet: values.json,
 });
 process.exit(0);

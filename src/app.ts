@@ -298,10 +298,12 @@ function logObserver(metrics: Metrics, onFault: (part: string, error: unknown) =
   const events = metrics.counter("sotto_log_events_total", "Events answered by the log", ["status"]);
   const sizes = metrics.histogram("sotto_log_batch_events", "Events in a batch", [], [1, 4, 16, 64, 256]);
   const times = metrics.histogram("sotto_log_batch_seconds", "Time from sending a batch to its commit");
+  const waits = metrics.histogram("sotto_log_wait_seconds", "Time that the first event of a batch waited to be sent");
   return {
-    batch: (count: number, milliseconds: number) => {
+    batch: (count: number, milliseconds: number, waited: number) => {
       sizes.observe(count);
       times.observe(milliseconds / 1_000);
+      waits.observe(waited / 1_000);
     },
     settled: (status: string) => events.increase({ status }),
     fault: (error: unknown) => onFault("log", error),

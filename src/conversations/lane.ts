@@ -61,8 +61,8 @@ export interface LogLimits {
 
 /** Told what a lane does; for logs and metrics. Must not throw. */
 export interface LogObserver {
-  /** A batch was answered. */
-  readonly batch?: (events: number, milliseconds: number) => void;
+  /** A batch was answered; `waited`: milliseconds from the `append` of its first event until it was sent. */
+  readonly batch?: (events: number, milliseconds: number, waited: number) => void;
   /** An event was answered. */
   readonly settled?: (status: AppendOutcome["status"]) => void;
   /** A batch or a connection failed; what it held runs again. */
@@ -248,7 +248,8 @@ export class Lane implements AsyncDisposable {
       const requests = batch.map((entry) => entry.request);
       const answers = await appendEvents(await this.#connected(), requests, !skip);
       this.#inFlight = [];
-      this.#observer.batch?.(batch.length, this.#now() - begun);
+      const first = batch[0]?.deadline ?? begun + this.#limits.deadlineMs;
+      this.#observer.batch?.(batch.length, this.#now() - begun, begun - (first - this.#limits.deadlineMs));
       this.#settleBatch(batch, answers);
       this.#backoffMs = BACKOFF_MS.first;
       this.#cleared(batch.length);

@@ -15,6 +15,8 @@ export interface BenchOptions {
   readonly seconds: number;
   /** Another checkout to compare with, A-B-A-B. */
   readonly against: string | null;
+  /** Variables of the other one in a comparison. */
+  readonly set: Readonly<Record<string, string>>;
   /** Rounds of a comparison. */
   readonly rounds: number;
   /** Whether the server writes a profile of its processor. */
@@ -42,7 +44,7 @@ export function note(bench: Bench, workload: string, what: string, value: number
 }
 
 /** Starts a server of a checkout on the bench's database. */
-export function startServer(bench: Bench, options: { root?: string; env?: Record<string, string> } = {}): Promise<BenchServer> {
+export function startServer(bench: Bench, options: { root?: string; env?: Readonly<Record<string, string>> } = {}): Promise<BenchServer> {
   const { profile } = bench.options;
   return BenchServer.start({
     databaseUrl: bench.databaseUrl,

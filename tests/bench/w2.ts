@@ -8,7 +8,7 @@
 import { type Bench, connectLoad, note, startServer, watch } from "./bench.ts";
 import { relayRate } from "./limits.ts";
 import { createPairs, type Pair } from "./people.ts";
-import { SECRET } from "./bench_server.ts";
+import { ROOT, SECRET } from "./bench_server.ts";
 import { cpuText, median } from "./report.ts";
 import type { TrafficResult } from "./traffic.ts";
 
@@ -25,7 +25,8 @@ const WARM_MS = 2_000;
 export async function w2(bench: Bench): Promise<void> {
   await prepare(bench);
   const pairs = await createPairs(bench.db, SECRET, bench.options.pairs);
-  if (bench.options.against !== null) return compare(bench, pairs, bench.options.against);
+  const { against, set } = bench.options;
+  if (against !== null || Object.keys(set).length > 0) return compare(bench, pairs, { root: against ?? ROOT, env: set });
   const perSecond = await alone(bench, pairs);
   const relay = await relayRate(bench, pairs.length);
   note(bench, "w2", "L1 raw relay, the same frames and load", relay.rate, "msg/s", cpuText(relay.cpu));
@@ -90,22 +91,30 @@ async function measure(
   };
 }
 
-async function compare(bench: Bench, pairs: readonly Pair[], other: string): Promise<void> {
-  const rates: { here: number; there: number }[] = [];
-  const rateOf = async (root: string | undefined) => {
-    await using server = await startServer(bench, root === undefined ? {} : { root });
+/** What the other server of a comparison is. */
+interface Other {
+  readonly root: string;
+  readonly env: Readonly<Record<string, string>>;
+}
+
+async function compare(bench: Bench, pairs: readonly Pair[], other: Other): Promise<void> {
+  const rounds: { rate: number; cost: number }[] = [];
+  const figuresOf = async (which: Other | undefined) => {
+    await using server = await startServer(bench, which);
     using load = await connectLoad(server, pairs);
     const { capacity, batch } = await measure(bench, server, load, watch(bench, server.pid, load.pid));
     const rate = capacity.answered / capacity.seconds;
     const perMessage = ((capacity.cpu["server"] ?? 0) / rate) * 1e6;
     const text = `server ${perMessage.toFixed(1)} µs/msg, ${batch.events.toFixed(0)} a batch, ${cpuText(capacity.cpu)}`;
-    note(bench, "w2", root === undefined ? "A here" : "B there", rate, "msg/s", text);
-    return rate;
+    note(bench, "w2", which === undefined ? "A here" : "B there", rate, "msg/s", text);
+    return { rate, cost: perMessage };
   };
   for (let round = 0; round < bench.options.rounds; round++) {
-    rates.push({ here: await rateOf(undefined), there: await rateOf(other) });
+    const [here, there] = [await figuresOf(undefined), await figuresOf(other)];
+    rounds.push({ rate: here.rate / there.rate, cost: here.cost / there.cost });
   }
-  note(bench, "w2", "A / B, median of the rounds", median(rates.map(({ here, there }) => here / there)), "");
+  note(bench, "w2", "rate A / B, median of the rounds", median(rounds.map(({ rate }) => rate)), "");
+  note(bench, "w2", "processor time a message A / B, median", median(rounds.map(({ cost }) => cost)), "");
 }
 
 function lost({ unanswered, undelivered }: TrafficResult): number {
