@@ -41,8 +41,8 @@ const { values, positionals } = parseArgs({
   options: {
     json: { type: "boolean", default: false },
     seconds: { type: "string", default: "6" },
-    pairs: { type: "string", default: "1000" },
-    window: { type: "string", default: "1" },
+    pairs: { type: "string", default: "500" },
+    window: { type: "string", default: "4" },
     rounds: { type: "string", default: "3" },
     against: { type: "string" },
     set: { type: "string", multiple: true, default: [] },

@@ -44,7 +44,10 @@ export function note(bench: Bench, workload: string, what: string, value: number
 }
 
 /** Starts a server of a checkout on the bench's database. */
-export function startServer(bench: Bench, options: { root?: string; env?: Readonly<Record<string, string>> } = {}): Promise<BenchServer> {
+export function startServer(
+  bench: Bench,
+  options: { root?: string; env?: Readonly<Record<string, string>> } = {},
+): Promise<BenchServer> {
   const { profile } = bench.options;
   return BenchServer.start({
     databaseUrl: bench.databaseUrl,
@@ -57,7 +60,13 @@ export function startServer(bench: Bench, options: { root?: string; env?: Readon
 /** A load generator whose seats are connected to a server. */
 export async function connectLoad(server: { readonly url: string }, pairs: readonly Pair[]): Promise<LoadProcess> {
   const load = new LoadProcess();
-  await load.order({ do: "connect", url: `${server.url}/ws`, plans: seatsOf(pairs), size: CONTENT_CHARS, speaks: true });
+  await load.order({
+    do: "connect",
+    url: `${server.url}/ws`,
+    plans: seatsOf(pairs),
+    size: CONTENT_CHARS,
+    speaks: true,
+  });
   return load;
 }
 

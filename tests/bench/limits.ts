@@ -45,7 +45,13 @@ interface RawRate {
 async function rawRate(bench: Bench, pairs: number, kind: "echo" | "relay"): Promise<RawRate> {
   using server = await startRawServer();
   using load = new LoadProcess();
-  await load.order({ do: "connect", url: `${server.url}/${kind}`, plans: rawSeats(pairs), size: CONTENT_CHARS, speaks: false });
+  await load.order({
+    do: "connect",
+    url: `${server.url}/${kind}`,
+    plans: rawSeats(pairs),
+    size: CONTENT_CHARS,
+    speaks: false,
+  });
   const result = await load.run({
     kind,
     pace: { loop: "closed", window: bench.options.window },
@@ -71,7 +77,14 @@ async function appendRates(bench: Bench): Promise<void> {
   const pairs = await createPairs(bench.db, SECRET, bench.options.pairs);
   for (const rows of [1, 16, 64, 256]) {
     const { rate, cpu, ms } = await appendRate(bench, pairs, rows);
-    note(bench, "limits", `L3 append_events, ${rows} a batch, ${LANES} connections`, rate, "rows/s", `${ms.toFixed(2)} ms a batch, ${cpuText(cpu)}`);
+    note(
+      bench,
+      "limits",
+      `L3 append_events, ${rows} a batch, ${LANES} connections`,
+      rate,
+      "rows/s",
+      `${ms.toFixed(2)} ms a batch, ${cpuText(cpu)}`,
+    );
   }
 }
 
@@ -85,21 +98,30 @@ async function appendRate(bench: Bench, pairs: readonly Pair[], rows: number) {
     await using connection = await bench.db.connect(`bench ${index}`, { settings });
     const mine = pairs.filter((_, i) => i % LANES === index);
     for (let next = 0; performance.now() < until; next += rows) {
-      const requests = Array.from({ length: Math.min(rows, mine.length) }, (_, i) => requestOf(mine[(next + i) % mine.length]));
+      const requests = Array.from({ length: Math.min(rows, mine.length) }, (_, i) =>
+        requestOf(mine[(next + i) % mine.length]),
+      );
       await appendEvents(connection, requests, true);
       if (counting) batches++;
     }
   };
   const lanes = Promise.all(Array.from({ length: LANES }, (_, index) => lane(index)));
   await new Promise((resolve) => setTimeout(resolve, WARM_MS));
-  const watched = [{ name: "driver", pid: process.pid, children: false }, ...(bench.postgres === null ? [] : [bench.postgres])];
+  const watched = [
+    { name: "driver", pid: process.pid, children: false },
+    ...(bench.postgres === null ? [] : [bench.postgres]),
+  ];
   const before = watched.map(cpuSeconds);
   const begun = performance.now();
   counting = true;
   await lanes;
   const seconds = (performance.now() - begun) / 1_000;
   const cpu = Object.fromEntries(watched.map((one, i) => [one.name, (cpuSeconds(one) - (before[i] ?? 0)) / seconds]));
-  return { rate: (batches * Math.min(rows, Math.ceil(pairs.length / LANES))) / seconds, ms: (seconds * 1_000 * LANES) / batches, cpu };
+  return {
+    rate: (batches * Math.min(rows, Math.ceil(pairs.length / LANES))) / seconds,
+    ms: (seconds * 1_000 * LANES) / batches,
+    cpu,
+  };
 }
 
 /** An event of the size of a message of W2, ready for the log. */
@@ -126,6 +148,20 @@ async function acceptRate(bench: Bench): Promise<void> {
   const { ms = 0 } = await load.order({
     ...{ do: "connect", url: `${server.url}/relay`, plans: rawSeats(IDLE_SOCKETS / 2), size: 0, speaks: false },
   });
-  note(bench, "limits", "L5 raw accept and upgrade", (IDLE_SOCKETS / ms) * 1_000, "conn/s", `${IDLE_SOCKETS} connections`);
-  note(bench, "limits", "L5 bytes of a raw idle socket", (residentBytes(server.pid) - before) / IDLE_SOCKETS, "B", "growth of resident memory");
+  note(
+    bench,
+    "limits",
+    "L5 raw accept and upgrade",
+    (IDLE_SOCKETS / ms) * 1_000,
+    "conn/s",
+    `${IDLE_SOCKETS} connections`,
+  );
+  note(
+    bench,
+    "limits",
+    "L5 bytes of a raw idle socket",
+    (residentBytes(server.pid) - before) / IDLE_SOCKETS,
+    "B",
+    "growth of resident memory",
+  );
 }

@@ -60,7 +60,8 @@ async function connect({ url, plans, size, speaks }: Extract<LoadOrder, { do: "c
   const begun = performance.now();
   let next = 0;
   const opener = async () => {
-    for (let i = next++; i < seats.length; i = next++) await seats[i]?.open(new URL(url), plans[i]?.token ?? null, speaks);
+    for (let i = next++; i < seats.length; i = next++)
+      await seats[i]?.open(new URL(url), plans[i]?.token ?? null, speaks);
   };
   await Promise.all(Array.from({ length: OPENING }, opener));
   return performance.now() - begun;

@@ -7,7 +7,14 @@ import { insertConversation } from "../../src/conversations/membership_store.ts"
 import { createAccessTokens } from "../../src/http/mod.ts";
 import { createPasswordHasher } from "../../src/platform/password_hash.ts";
 import type { Database } from "../../src/platform/postgres.ts";
-import { type AccountId, type ConversationId, type DeviceId, type MessageId, type SessionId, uuidv7 } from "../../src/protocol/mod.ts";
+import {
+  type AccountId,
+  type ConversationId,
+  type DeviceId,
+  type MessageId,
+  type SessionId,
+  uuidv7,
+} from "../../src/protocol/mod.ts";
 import type { SeatPlan } from "./seat.ts";
 
 /** Somebody with a session. */

@@ -18,7 +18,9 @@ export interface Figure {
 export function showFigure(figure: Figure): void {
   const { workload, what, unit, note, load } = figure;
   const value = rounded(figure.value).toLocaleString("en-US");
-  console.log(`${workload.padEnd(9)} ${what.padEnd(46)} ${value.padStart(10)} ${unit.padEnd(9)} ${note}  [load ${load}]`);
+  console.log(
+    `${workload.padEnd(9)} ${what.padEnd(46)} ${value.padStart(10)} ${unit.padEnd(9)} ${note}  [load ${load}]`,
+  );
 }
 
 /** The head of the table. */

@@ -114,7 +114,11 @@ export class Seat {
   }
 
   #text(bytes: Uint8Array, at: number, end: number): void {
-    const first = String.fromCharCode(bytes[at + TYPE_AT] ?? 0, bytes[at + TYPE_AT + 1] ?? 0, bytes[at + TYPE_AT + 2] ?? 0);
+    const first = String.fromCharCode(
+      bytes[at + TYPE_AT] ?? 0,
+      bytes[at + TYPE_AT + 1] ?? 0,
+      bytes[at + TYPE_AT + 2] ?? 0,
+    );
     switch (first) {
       case "rec":
         this.#entry(numberAt(bytes, at + RECEIPT_SEQ_AT), inOrder(bytes, end));

@@ -4,10 +4,10 @@
  */
 import { type Bench, note, startServer, watch } from "./bench.ts";
 import { SECRET } from "./bench_server.ts";
-import { createPeople, PASSWORD, type Person } from "./people.ts";
-import { percentiles } from "./traffic.ts";
 import { cpuSeconds } from "./machine.ts";
+import { createPeople, PASSWORD, type Person } from "./people.ts";
 import { cpuText } from "./report.ts";
+import { percentiles } from "./traffic.ts";
 
 const PEOPLE = 400;
 const AT_ONCE = 8;

@@ -17,7 +17,9 @@ export type Kind = "message" | "typing" | "relay" | "echo";
 /** What {@link runTraffic} is told. */
 export interface TrafficPlan {
   readonly kind: Kind;
-  readonly pace: { readonly loop: "closed"; readonly window: number } | { readonly loop: "open"; readonly perSecond: number };
+  readonly pace:
+    | { readonly loop: "closed"; readonly window: number }
+    | { readonly loop: "open"; readonly perSecond: number };
   /** Milliseconds before the figures begin. */
   readonly warmMs: number;
   readonly ms: number;

@@ -25,12 +25,26 @@ export async function w1(bench: Bench): Promise<void> {
   note(bench, "w1", "connected, authenticated and caught up", (SOCKETS / ms) * 1_000, "conn/s", `${SOCKETS} sockets`);
   await pause(SETTLE_MS);
   const each = (residentBytes(server.pid) - before) / SOCKETS;
-  note(bench, "w1", "bytes of an idle socket", each, "B", "growth of resident memory, with all caches that connecting filled");
+  note(
+    bench,
+    "w1",
+    "bytes of an idle socket",
+    each,
+    "B",
+    "growth of resident memory, with all caches that connecting filled",
+  );
   const [watched] = watch(bench, server.pid, load.pid);
   const cpuBefore = watched === undefined ? 0 : cpuSeconds(watched);
   await pause(WATCH_MS);
   const used = watched === undefined ? 0 : cpuSeconds(watched) - cpuBefore;
-  note(bench, "w1", "processor time of an idle socket", (used / (WATCH_MS / 1_000) / SOCKETS) * 1e6, "µs/s", "a heartbeat of 30 s is in it");
+  note(
+    bench,
+    "w1",
+    "processor time of an idle socket",
+    (used / (WATCH_MS / 1_000) / SOCKETS) * 1e6,
+    "µs/s",
+    "a heartbeat of 30 s is in it",
+  );
   const raw = await rawBytes(seats);
   note(bench, "w1", "bytes of a raw idle socket", raw, "B");
   note(bench, "w1", "bytes beyond raw Bun", each - raw, "B");

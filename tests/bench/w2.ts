@@ -6,9 +6,9 @@
  * run raw Bun relays the same frames between the same number of sockets by the same load generator.
  */
 import { type Bench, connectLoad, note, startServer, watch } from "./bench.ts";
+import { ROOT, SECRET } from "./bench_server.ts";
 import { relayRate } from "./limits.ts";
 import { createPairs, type Pair } from "./people.ts";
-import { ROOT, SECRET } from "./bench_server.ts";
 import { cpuText, median } from "./report.ts";
 import type { TrafficResult } from "./traffic.ts";
 
@@ -26,7 +26,8 @@ export async function w2(bench: Bench): Promise<void> {
   await prepare(bench);
   const pairs = await createPairs(bench.db, SECRET, bench.options.pairs);
   const { against, set } = bench.options;
-  if (against !== null || Object.keys(set).length > 0) return compare(bench, pairs, { root: against ?? ROOT, env: set });
+  if (against !== null || Object.keys(set).length > 0)
+    return compare(bench, pairs, { root: against ?? ROOT, env: set });
   const perSecond = await alone(bench, pairs);
   const relay = await relayRate(bench, pairs.length);
   note(bench, "w2", "L1 raw relay, the same frames and load", relay.rate, "msg/s", cpuText(relay.cpu));
@@ -40,7 +41,14 @@ async function alone(bench: Bench, pairs: readonly Pair[]): Promise<number> {
   const watched = watch(bench, server.pid, load.pid);
   const { capacity, batch } = await measure(bench, server, load, watched);
   const perSecond = capacity.answered / capacity.seconds;
-  note(bench, "w2", `capacity, ${pairs.length} pairs, window ${bench.options.window}`, perSecond, "msg/s", cpuText(capacity.cpu));
+  note(
+    bench,
+    "w2",
+    `capacity, ${pairs.length} pairs, window ${bench.options.window}`,
+    perSecond,
+    "msg/s",
+    cpuText(capacity.cpu),
+  );
   note(bench, "w2", "delivered meanwhile", capacity.delivered / capacity.seconds, "msg/s");
   for (const [name, cores] of Object.entries(capacity.cpu)) {
     note(bench, "w2", `processor time of ${name}`, (cores / perSecond) * 1e6, "µs/msg");
@@ -54,10 +62,24 @@ async function alone(bench: Bench, pairs: readonly Pair[]): Promise<number> {
     ...{ warmMs: WARM_MS, ms: bench.options.seconds * 1_000, watched },
   });
   const done = half.answered / half.seconds;
-  note(bench, "w2", "half load: sent to receipt, p50", half.answer.p50, "ms", `at ${Math.round(done)}/s, ${cpuText(half.cpu)}`);
+  note(
+    bench,
+    "w2",
+    "half load: sent to receipt, p50",
+    half.answer.p50,
+    "ms",
+    `at ${Math.round(done)}/s, ${cpuText(half.cpu)}`,
+  );
   note(bench, "w2", "half load: sent to receipt, p99", half.answer.p99, "ms", `most ${half.answer.most.toFixed(0)}`);
   note(bench, "w2", "half load: sent to delivered, p50", half.delivery.p50, "ms");
-  note(bench, "w2", "half load: sent to delivered, p99", half.delivery.p99, "ms", `most ${half.delivery.most.toFixed(0)}`);
+  note(
+    bench,
+    "w2",
+    "half load: sent to delivered, p99",
+    half.delivery.p99,
+    "ms",
+    `most ${half.delivery.most.toFixed(0)}`,
+  );
   note(bench, "w2", "never answered or delivered", lost(capacity) + lost(half), "msg");
   return perSecond;
 }
@@ -77,7 +99,13 @@ async function measure(
   const pace = { loop: "closed", window: bench.options.window } as const;
   await load.run({ kind: "message", pace, warmMs: 0, ms: WARM_MS, watched: [] }); // each conversation is touched once
   const before = await server.metrics();
-  const capacity = await load.run({ kind: "message", pace, warmMs: WARM_MS / 2, ms: bench.options.seconds * 1_000, watched });
+  const capacity = await load.run({
+    kind: "message",
+    pace,
+    warmMs: WARM_MS / 2,
+    ms: bench.options.seconds * 1_000,
+    watched,
+  });
   const after = await server.metrics();
   const grown = (name: string) => (after.get(name) ?? 0) - (before.get(name) ?? 0);
   const batches = grown("sotto_log_batch_events_count");

@@ -22,7 +22,14 @@ export async function w4(bench: Bench): Promise<void> {
   await one(bench, server, 100); // the first ones meet cold code
   for (const missed of [100, 1_000, 10_000]) {
     const { rate, firstMs, ms } = await one(bench, server, missed);
-    note(bench, "w4", `one device, ${missed} missed`, rate, "msg/s", `${ms.toFixed(0)} ms, first message after ${firstMs.toFixed(1)} ms`);
+    note(
+      bench,
+      "w4",
+      `one device, ${missed} missed`,
+      rate,
+      "msg/s",
+      `${ms.toFixed(0)} ms, first message after ${firstMs.toFixed(1)} ms`,
+    );
   }
   const pairs = await createPairs(bench.db, SECRET, 200);
   await fill(bench, pairs, 100);
@@ -31,7 +38,14 @@ export async function w4(bench: Bench): Promise<void> {
   const cpuBefore = cpuSeconds(cpu);
   const { rate, firsts } = await comeBack(server, pairs);
   const first = percentiles(firsts);
-  note(bench, "w4", "200 devices, 100 missed each", rate, "msg/s", `first message p50 ${first.p50.toFixed(0)} ms, p99 ${first.p99.toFixed(0)} ms`);
+  note(
+    bench,
+    "w4",
+    "200 devices, 100 missed each",
+    rate,
+    "msg/s",
+    `first message p50 ${first.p50.toFixed(0)} ms, p99 ${first.p99.toFixed(0)} ms`,
+  );
   note(bench, "w4", "  processor time of server", ((cpuSeconds(cpu) - cpuBefore) / 20_000) * 1e6, "µs/msg");
   note(bench, "w4", "  growth of resident memory", (residentBytes(server.pid) - before) / 1_048_576, "MiB");
 }
@@ -55,7 +69,12 @@ async function one(bench: Bench, server: BenchServer, missed: number) {
 async function comeBack(server: BenchServer, pairs: readonly Pair[]) {
   using load = new LoadProcess();
   const plans = pairs.map(({ people, conversationId }) => ({ token: people[1].token, conversationId }));
-  const { ms = 0, entries = 0, firsts = [], faults } = await load.order({ do: "catch_up", url: server.socketUrl, plans });
+  const {
+    ms = 0,
+    entries = 0,
+    firsts = [],
+    faults,
+  } = await load.order({ do: "catch_up", url: server.socketUrl, plans });
   if (faults.length > 0) throw new Error(`Coming back went wrong: ${faults.join(" | ")}`);
   return { ms, rate: (entries / ms) * 1_000, firsts };
 }
