@@ -10,6 +10,7 @@ import { ROOT, SECRET } from "./bench_server.ts";
 import { relayRate } from "./limits.ts";
 import { createPairs, type Pair } from "./people.ts";
 import { cpuText, median } from "./report.ts";
+import { stageShares } from "./stages.ts";
 import type { TrafficResult } from "./traffic.ts";
 
 /** What one server gave. */
@@ -29,6 +30,10 @@ export async function w2(bench: Bench): Promise<void> {
   if (against !== null || Object.keys(set).length > 0)
     return compare(bench, pairs, { root: against ?? ROOT, env: set });
   const perSecond = await alone(bench, pairs);
+  const { profile } = bench.options;
+  for (const [stage, share] of profile === null ? [] : stageShares(profile)) {
+    note(bench, "w2", `stage: ${stage}`, share * 100, "% of busy");
+  }
   const relay = await relayRate(bench, pairs.length);
   note(bench, "w2", "L1 raw relay, the same frames and load", relay.rate, "msg/s", cpuText(relay.cpu));
   note(bench, "w2", "share of the raw relay", perSecond / relay.rate, "");
