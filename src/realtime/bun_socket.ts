@@ -36,7 +36,7 @@ export function socketHandlers(hub: () => Hub): Bun.WebSocketHandler<SocketData>
     sendPings: false,
     perMessageDeflate: false,
     open(socket) {
-      socket.data.session = hub().open(portOf(socket), socket.data.origin);
+      socket.data.session = hub().open(new BunSocketPort(socket), socket.data.origin);
     },
     message(socket, message) {
       if (typeof message === "string") socket.data.session?.receive(message);
@@ -51,15 +51,37 @@ export function socketHandlers(hub: () => Hub): Bun.WebSocketHandler<SocketData>
   };
 }
 
-function portOf(socket: Bun.ServerWebSocket<SocketData>): SocketPort {
-  return {
-    send: (text) => socket.send(text),
-    close: (code, reason) => socket.close(code, reason),
-    terminate: () => socket.terminate(),
-    ping: () => void socket.ping(),
-    cork: (work) => void socket.cork(work),
-    buffered: () => socket.getBufferedAmount(),
-  };
+/** A class, because a bundle of functions would be made anew for every idle socket. */
+class BunSocketPort implements SocketPort {
+  readonly #socket: Bun.ServerWebSocket<SocketData>;
+
+  constructor(socket: Bun.ServerWebSocket<SocketData>) {
+    this.#socket = socket;
+  }
+
+  send(text: string): number {
+    return this.#socket.send(text);
+  }
+
+  close(code: number, reason: string): void {
+    this.#socket.close(code, reason);
+  }
+
+  terminate(): void {
+    this.#socket.terminate();
+  }
+
+  ping(): void {
+    this.#socket.ping();
+  }
+
+  cork(work: () => void): void {
+    this.#socket.cork(work);
+  }
+
+  buffered(): number {
+    return this.#socket.getBufferedAmount();
+  }
 }
 
 /** `/ws` and `/ws/{user_id}/{session_id}`. */

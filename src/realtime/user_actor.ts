@@ -111,6 +111,8 @@ export interface UserActorDeps {
 }
 
 const MINUTE_MS = 60_000;
+/** Shared, so that an idle socket holds no maps of its own. */
+const NOTHING: ReadonlyMap<ConversationId, never> = new Map<ConversationId, never>();
 /** Conversations that a socket may be reading by its own claims. */
 const MOST_CLAIMS = 10 * LIMITS.resumeCursors;
 /** Conversations whose read marks an actor remembers. */
@@ -323,8 +325,8 @@ export class UserActor implements Behaviour<UserMessage> {
       inFlight: 0,
       failures: [],
       draining: false,
-      before: new Map(),
-      claims: new Map(),
+      before: NOTHING,
+      claims: NOTHING,
     };
     this.#attachments.set(session, attachment);
     session.welcome();
@@ -395,7 +397,7 @@ export class UserActor implements Behaviour<UserMessage> {
     attachment.feed = new Feed(host, attachment.before);
     attachment.session.feed = attachment.feed;
     attachment.feed.start(attachment.claims);
-    attachment.claims = new Map();
+    attachment.claims = NOTHING;
     this.#checkLiveness(attachment);
   }
 
