@@ -14,7 +14,8 @@ import { type DispatchDeps, dispatch } from "./dispatch.ts";
 import { HeadWatch } from "./head_watch.ts";
 import { Router } from "./router.ts";
 import { Session, type SessionDeps, type SessionOrigin, type SocketPort } from "./session.ts";
-import { UserActor, type UserActorDeps, type UserMessage } from "./user_actor.ts";
+import { UserActor, type UserActorDeps } from "./user_actor.ts";
+import type { UserMessage } from "./user_message.ts";
 
 /** Told what happens, for metrics and the log. */
 export interface HubObserver {

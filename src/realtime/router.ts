@@ -6,7 +6,7 @@
 import type { Delivery } from "../conversations/mod.ts";
 import type { AccountId, Codec, ConversationId, SessionId } from "../protocol/mod.ts";
 import type { Bus, Hint, NodeId } from "./bus.ts";
-import type { UserMessage } from "./user_actor.ts";
+import type { UserMessage } from "./user_message.ts";
 
 /** What a {@link Router} is made of. */
 export interface RouterOptions {

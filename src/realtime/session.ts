@@ -25,6 +25,7 @@ import {
   type ServerFrame,
 } from "../protocol/mod.ts";
 import type { Feed } from "./feed.ts";
+import { FrameRate } from "./frame_rate.ts";
 import { SendOrder, type SendPlace } from "./send_order.ts";
 
 /** The socket underneath; `bun_socket.ts` makes it. */
@@ -84,9 +85,6 @@ type State =
 const PENDING_FRAMES = 64;
 const PONG_MS = 15_000;
 const REAUTH_MS = 60_000;
-/** Frames that a `resume` counts as, and cursors in it that count as one more. */
-const RESUME_FRAMES = 10;
-const CURSORS_A_FRAME = 20;
 /** What a peer is given to answer a close, before the connection is cut. */
 const CLOSING_MS = 5_000;
 
@@ -101,9 +99,7 @@ export class Session {
   #pingedAt: number;
   /** Since when the outbound buffer has not been empty (ms), or `null`. */
   #blockedSince: number | null = null;
-  #tokens: number = LIMITS.frameBurst;
-  #tokensAt: number;
-  #refusals = 0;
+  readonly #rate: FrameRate;
   #principal: Principal | null = null;
   #welcomeRef: Ref;
   /** The order of this socket's messages. */
@@ -119,7 +115,7 @@ export class Session {
     this.#openedAt = now;
     this.#heardAt = now;
     this.#pingedAt = now;
-    this.#tokensAt = now;
+    this.#rate = new FrameRate(now);
   }
 
   /** Begins: at once for a socket whose header or ticket said who it is. */
@@ -307,8 +303,8 @@ export class Session {
   }
 
   #receiveNext(text: string, state: Extract<State, { name: "attached" }>): void {
-    const retryAfter = this.#retryAfter();
-    if (retryAfter > 0 && ++this.#refusals > LIMITS.floodRefusals) return this.close("flooding");
+    const retryAfter = this.#rate.take(this.#deps.now());
+    if (this.#rate.flooding) return this.close("flooding");
     const decoded = this.#deps.codec.decode(text);
     if ("fault" in decoded) {
       const { code, details, ...mark } = decoded.fault;
@@ -323,8 +319,7 @@ export class Session {
         new DomainError("rate_limited", { details: { retry_after_ms: retryAfter } }),
       );
     }
-    this.#refusals = 0;
-    if (frame.type === "resume") this.#tokens -= costOf(frame);
+    if (frame.type === "resume") this.#rate.charge(frame);
     if (frame.type === "authenticate") return this.#reauthenticate(frame, state);
     const told = this.#deps.frame(this, frame, place, text.length);
     if (told === "full") this.#refuseAtDoor(place, frame, new DomainError("overloaded"));
@@ -361,17 +356,6 @@ export class Session {
       },
       (error) => this.refuse(frame, error instanceof DomainError ? new DomainError("unauthorized") : error),
     );
-  }
-
-  /** A token bucket [LIM-3]: 0 and one token less, or the milliseconds until there is one. */
-  #retryAfter(): number {
-    const now = this.#deps.now();
-    const earned = ((now - this.#tokensAt) / 1_000) * LIMITS.framesPerSecond;
-    this.#tokens = Math.min(LIMITS.frameBurst, this.#tokens + earned);
-    this.#tokensAt = now;
-    if (this.#tokens < 1) return Math.ceil(((1 - this.#tokens) / LIMITS.framesPerSecond) * 1_000);
-    this.#tokens--;
-    return 0;
   }
 
   #asRefusal(error: unknown, requestId: string): DomainError {
@@ -418,11 +402,6 @@ export class Session {
 /** A fault of a dependency, not of this server: what was asked may or may not have happened. */
 function isFault(error: unknown): boolean {
   return error instanceof DatabaseFault || error instanceof BatcherFull;
-}
-
-/** What a `resume` takes of the socket's rate beyond its own frame: it begins everything again [LIM-3]. */
-function costOf({ cursors }: Extract<ClientFrame, { type: "resume" }>): number {
-  return RESUME_FRAMES - 1 + Math.ceil(Object.keys(cursors).length / CURSORS_A_FRAME);
 }
 
 function mayComeAgain(error: unknown): boolean {

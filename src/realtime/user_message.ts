@@ -1,0 +1,59 @@
+/** Everything that a user actor may be told: hints, frames of its sockets, and outcomes of what it started. */
+import type { BehindRow, Page, SentMessage } from "../conversations/mod.ts";
+import type { ClientFrame, ConversationId } from "../protocol/mod.ts";
+import type { Hint } from "./bus.ts";
+import type { Generation } from "./feed.ts";
+import type { SendPlace } from "./send_order.ts";
+import type { Session } from "./session.ts";
+
+/** A frame that carries a message. */
+export type MessageFrame = Extract<ClientFrame, { type: "message" }>;
+
+/** Everything that a user actor may be told. */
+export type UserMessage =
+  | Hint
+  | { readonly type: "registered" }
+  | { readonly type: "attach"; readonly session: Session }
+  | { readonly type: "detach"; readonly session: Session }
+  | {
+      readonly type: "frame";
+      readonly session: Session;
+      readonly frame: ClientFrame;
+      /** The place of a `message` in its socket's order. */
+      readonly place: SendPlace | null;
+    }
+  | { readonly type: "sent"; readonly session: Session; readonly frame: MessageFrame; readonly message: SentMessage }
+  | {
+      readonly type: "send_failed";
+      readonly session: Session;
+      readonly frame: MessageFrame;
+      readonly place: SendPlace;
+      readonly error: unknown;
+    }
+  | { readonly type: "refused"; readonly session: Session; readonly frame: ClientFrame; readonly error: unknown }
+  | { readonly type: "done" }
+  | {
+      readonly type: "listed";
+      readonly session: Session;
+      readonly generation: Generation;
+      readonly rows: readonly BehindRow[];
+    }
+  | {
+      readonly type: "page";
+      readonly session: Session;
+      readonly generation: Generation;
+      readonly conversationId: ConversationId;
+      readonly page: Page | null;
+    }
+  | {
+      readonly type: "read_failed";
+      readonly session: Session;
+      readonly generation: Generation;
+      readonly conversationId: ConversationId | null;
+    }
+  /** Whether the session still lived when the database was asked. */
+  | { readonly type: "liveness"; readonly session: Session; readonly live: boolean }
+  | { readonly type: "drained"; readonly session: Session }
+  /** Go on after a failed read; and, if `compare`, compare the heads. */
+  | { readonly type: "check"; readonly session: Session; readonly compare: boolean }
+  | { readonly type: "drain"; readonly session: Session };
