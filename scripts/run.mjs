@@ -30,6 +30,7 @@ const COMMANDS = {
   format: ["node_modules/@biomejs/biome/bin/biome", "check", "--write"],
   typecheck: ["node_modules/typescript/bin/tsc", "--noEmit", "-p", "."],
   check: ["scripts/check.ts"],
+  schema: ["scripts/schema.ts"],
   bench: ["scripts/bench.ts"],
 };
 

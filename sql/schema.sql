@@ -1,0 +1,585 @@
+-- Written by `npm run schema` from the migrations; do not edit. Partitions are left out.
+
+create table accounts (
+  id uuid not null,
+  username text not null,
+  username_key text not null,
+  email text,
+  email_key text,
+  display_name text,
+  password_hash text not null,
+  created_at timestamp with time zone not null,
+  updated_at timestamp with time zone not null,
+  constraint accounts_email_unique UNIQUE (email_key),
+  constraint accounts_username_unique UNIQUE (username_key),
+  constraint accounts_pkey PRIMARY KEY (id)
+);
+
+create table confirmations (
+  conversation uuid not null,
+  account uuid not null,
+  seq bigint not null,
+  constraint confirmations_pkey PRIMARY KEY (conversation, account, seq),
+  constraint confirmations_conversation_fkey FOREIGN KEY (conversation) REFERENCES conversations(id)
+);
+
+create table conversations (
+  id uuid not null,
+  created_by uuid not null,
+  created_at timestamp with time zone not null,
+  last_seq bigint not null default 0,
+  purged_seq bigint not null default 0,
+  counted bigint not null default 0,
+  epoch bigint not null default 0,
+  last_activity timestamp with time zone not null,
+  last_message_at timestamp with time zone,
+  last_message_id uuid,
+  members_version integer not null default 1,
+  retention_seconds integer,
+  kind smallint not null,
+  encryption smallint not null,
+  name text,
+  dm_key bytea,
+  data_key bytea,
+  constraint conversations_dm_key_key UNIQUE (dm_key),
+  constraint conversations_pkey PRIMARY KEY (id),
+  constraint conversations_created_by_fkey FOREIGN KEY (created_by) REFERENCES accounts(id),
+  constraint conversations_check CHECK ((purged_seq <= last_seq)),
+  constraint conversations_encryption_check CHECK ((encryption = ANY (ARRAY[1, 2, 3]))),
+  constraint conversations_kind_check CHECK ((kind = ANY (ARRAY[1, 2, 3]))),
+  constraint conversations_retention_seconds_check CHECK (((retention_seconds >= 1) AND (retention_seconds <= 2592000)))
+);
+
+create table device_cursors (
+  device uuid not null,
+  conversation uuid not null,
+  account uuid not null,
+  acked_seq bigint not null,
+  acked_day date,
+  constraint device_cursors_pkey PRIMARY KEY (device, conversation),
+  constraint device_cursors_conversation_fkey FOREIGN KEY (conversation) REFERENCES conversations(id)
+);
+
+create table device_sync (
+  device uuid not null,
+  account uuid not null,
+  pinned_at timestamp with time zone not null,
+  constraint device_sync_pkey PRIMARY KEY (device)
+);
+
+create table devices (
+  id uuid not null,
+  account uuid not null,
+  name text,
+  created_at timestamp with time zone not null,
+  constraint devices_pkey PRIMARY KEY (id),
+  constraint devices_account_fkey FOREIGN KEY (account) REFERENCES accounts(id) ON DELETE CASCADE
+);
+
+create table events (
+  conversation uuid not null,
+  id uuid not null,
+  sender uuid not null,
+  seq bigint not null,
+  counted bigint not null,
+  at timestamp with time zone not null,
+  expires_at timestamp with time zone,
+  day date not null,
+  kind smallint not null,
+  reason smallint,
+  kept boolean not null,
+  counts boolean not null,
+  digest bytea not null,
+  body bytea,
+  constraint events_check CHECK (((body IS NULL) = (reason IS NOT NULL)))
+) partition by LIST (kept);
+
+create table events_template (
+  conversation uuid not null,
+  id uuid not null,
+  sender uuid not null,
+  seq bigint not null,
+  counted bigint not null,
+  at timestamp with time zone not null,
+  expires_at timestamp with time zone,
+  day date not null,
+  kind smallint not null,
+  reason smallint,
+  kept boolean not null,
+  counts boolean not null,
+  digest bytea not null,
+  body bytea,
+  constraint events_check CHECK (((body IS NULL) = (reason IS NOT NULL)))
+);
+
+create table members (
+  conversation uuid not null,
+  account uuid not null,
+  joined_seq bigint not null,
+  left_seq bigint,
+  delivered_seq bigint not null,
+  read_seq bigint not null,
+  counted_read bigint not null,
+  joined_at timestamp with time zone not null,
+  role smallint not null,
+  can_send boolean not null default true,
+  constraint members_pkey PRIMARY KEY (conversation, account, joined_seq),
+  constraint members_account_fkey FOREIGN KEY (account) REFERENCES accounts(id),
+  constraint members_conversation_fkey FOREIGN KEY (conversation) REFERENCES conversations(id),
+  constraint members_check CHECK ((left_seq > joined_seq)),
+  constraint members_role_check CHECK ((role = ANY (ARRAY[1, 2, 3])))
+);
+
+create table public_keys (
+  account uuid not null,
+  version integer not null,
+  algorithm text not null,
+  der bytea not null,
+  fingerprint bytea not null,
+  created_at timestamp with time zone not null,
+  constraint public_keys_once UNIQUE (account, fingerprint),
+  constraint public_keys_pkey PRIMARY KEY (account, version),
+  constraint public_keys_account_fkey FOREIGN KEY (account) REFERENCES accounts(id) ON DELETE CASCADE
+);
+
+create table relay_requests (
+  sender uuid not null,
+  key_hash bytea not null,
+  digest bytea not null,
+  message uuid not null,
+  created_at timestamp with time zone not null,
+  constraint relay_requests_pkey PRIMARY KEY (sender, key_hash),
+  constraint relay_requests_sender_fkey FOREIGN KEY (sender) REFERENCES accounts(id) ON DELETE CASCADE
+);
+
+create table schema_migrations (
+  version integer not null,
+  name text not null,
+  checksum text not null,
+  applied_at timestamp with time zone not null default now(),
+  constraint schema_migrations_pkey PRIMARY KEY (version)
+);
+
+create table sessions (
+  id uuid not null,
+  account uuid not null,
+  device uuid not null,
+  created_at timestamp with time zone not null,
+  generation integer not null,
+  refresh_hash bytea not null,
+  previous_hash bytea,
+  rotated_at timestamp with time zone not null,
+  forgiven boolean not null default false,
+  expires_at timestamp with time zone not null,
+  expires_latest timestamp with time zone not null,
+  ended_at timestamp with time zone,
+  constraint sessions_pkey PRIMARY KEY (id),
+  constraint sessions_account_fkey FOREIGN KEY (account) REFERENCES accounts(id) ON DELETE CASCADE,
+  constraint sessions_device_fkey FOREIGN KEY (device) REFERENCES devices(id) ON DELETE CASCADE,
+  constraint sessions_check CHECK ((expires_at <= expires_latest))
+);
+
+create table socket_tickets (
+  hash bytea not null,
+  session uuid not null,
+  expires_at timestamp with time zone not null,
+  token_expires_at timestamp with time zone not null,
+  constraint socket_tickets_pkey PRIMARY KEY (hash),
+  constraint socket_tickets_session_fkey FOREIGN KEY (session) REFERENCES sessions(id) ON DELETE CASCADE
+);
+
+CREATE INDEX confirmations_account ON public.confirmations USING btree (account);
+
+CREATE INDEX device_cursors_account ON public.device_cursors USING btree (account);
+
+CREATE INDEX device_sync_account ON public.device_sync USING btree (account);
+
+CREATE INDEX devices_of_account ON public.devices USING btree (account);
+
+CREATE UNIQUE INDEX events_template_conversation_seq_idx ON public.events_template USING btree (conversation, seq);
+
+CREATE INDEX events_template_expires_at_idx ON public.events_template USING btree (expires_at) WHERE ((expires_at IS NOT NULL) AND (body IS NOT NULL));
+
+CREATE UNIQUE INDEX events_template_id_conversation_idx ON public.events_template USING btree (id, conversation);
+
+CREATE INDEX members_account ON public.members USING btree (account, conversation);
+
+CREATE UNIQUE INDEX members_open ON public.members USING btree (conversation, account) WHERE (left_seq IS NULL);
+
+CREATE INDEX relay_requests_age ON public.relay_requests USING btree (sender, created_at);
+
+CREATE INDEX sessions_ended ON public.sessions USING btree (ended_at) WHERE (ended_at IS NOT NULL);
+
+CREATE INDEX sessions_expiry ON public.sessions USING btree (expires_at) WHERE (ended_at IS NULL);
+
+CREATE INDEX sessions_live_account ON public.sessions USING btree (account, created_at) WHERE (ended_at IS NULL);
+
+CREATE UNIQUE INDEX sessions_live_device ON public.sessions USING btree (device) WHERE (ended_at IS NULL);
+
+CREATE INDEX socket_tickets_expiry ON public.socket_tickets USING btree (expires_at);
+
+CREATE INDEX socket_tickets_session ON public.socket_tickets USING btree (session);
+
+CREATE OR REPLACE FUNCTION public.append_events(p_id uuid[], p_conversation uuid[], p_sender uuid[], p_version integer[], p_kind smallint[], p_expire_after integer[], p_counts boolean[], p_offset integer[], p_length integer[], p_digest bytea, p_body bytea, p_wait boolean)
+ RETURNS TABLE(o_ord integer, o_status integer, o_seq bigint, o_version integer, o_at double precision, o_expires double precision)
+ LANGUAGE plpgsql
+ SET enable_seqscan TO 'off'
+AS $function$
+declare
+  v_locked uuid[];
+  v_now    timestamptz;
+  v_low    uuid;
+  v_high   uuid;
+  v_oldest uuid;
+  v_from   date;
+begin
+  if p_wait then
+    v_locked := array(select c.id from conversations c where c.id = any (p_conversation)
+                      order by c.id for no key update);
+  else
+    v_locked := array(select c.id from conversations c where c.id = any (p_conversation)
+                      order by c.id for no key update skip locked);
+  end if;
+
+  -- Not now(): the transaction began before the wait, and times would fall while numbers rise.
+  v_now  := date_trunc('milliseconds', clock_timestamp());
+  v_low  := lowest_id_at(v_now - interval '24 hours');
+  v_high := lowest_id_at(v_now + interval '24 hours 1 millisecond');
+  -- What is stored under an id was stored within a day of the id's own time, so this look-up is
+  -- exact for old ids too; as a scalar it lets the plan skip older partitions.
+  select i into v_oldest from unnest(p_id) i order by i limit 1;
+  v_from := (least(v_now - interval '24 hours', time_of_id(v_oldest)) at time zone 'utc')::date - 1;
+
+  return query
+  with request as materialized (
+    select * from unnest(p_id, p_conversation, p_sender, p_version, p_kind, p_expire_after, p_counts, p_offset, p_length)
+      with ordinality t (id, conversation, sender, version, kind, expire_after, counts, off, len, ord)),
+  head as materialized (
+    select c.id, c.last_seq, c.counted, c.members_version, c.retention_seconds,
+           greatest(v_now, c.last_activity) as at -- the clock may have been set back
+    from conversations c where c.id = any (v_locked)),
+  known as materialized (
+    select e.id, e.conversation, e.seq, e.sender, e.kind, e.digest, e.at, e.expires_at
+    from events e where e.id = any (p_id) and e.day >= v_from),
+  judged as materialized (
+    select r.*, h.last_seq, h.counted, h.members_version, h.retention_seconds, h.at,
+           k.seq as known_seq, k.at as known_at, k.expires_at as known_expires,
+           case
+             when k.id is not null and k.sender <> r.sender then 7
+             when k.id is not null then case
+               when k.kind = r.kind and k.digest = substr(p_digest, (r.ord::int - 1) * 16 + 1, 16) then 1 else 2 end
+             when r.id = any (array(select o.id from known o)) then 7
+             when h.id is null then case
+               when not p_wait and (select true from conversations c where c.id = r.conversation) then 6 else 4 end
+             when r.id < v_low or r.id >= v_high then 5
+             when r.version <> h.members_version and (
+               select m.can_send from members m where m.conversation = r.conversation and m.account = r.sender
+                 and m.left_seq is null) is not true then 3
+             else 0
+           end as status
+    from request r
+    left join head h on h.id = r.conversation
+    left join known k on k.id = r.id and k.conversation = r.conversation),
+  fresh as materialized (
+    select j.*,
+           j.last_seq + row_number() over w as seq,
+           j.counted + count(*) filter (where j.counts) over w as new_counted,
+           least(j.at + make_interval(secs => j.retention_seconds),
+                 j.at + make_interval(secs => j.expire_after)) as expires_at
+    from judged j where j.status = 0
+    window w as (partition by j.conversation order by j.ord rows unbounded preceding)),
+  moved as (
+    update conversations c
+    set last_seq = s.last_seq, counted = s.counted, last_activity = s.at,
+        last_message_id = coalesce(s.last_message_id, c.last_message_id),
+        last_message_at = case when s.last_message_id is null then c.last_message_at else s.at end
+    from (select f.conversation, max(f.seq) as last_seq, max(f.new_counted) as counted, max(f.at) as at,
+                 (array_agg(f.id order by f.seq desc) filter (where f.kind = 1))[1] as last_message_id
+          from fresh f group by f.conversation) s
+    where c.id = s.conversation),
+  stored as (
+    insert into events (kept, day, conversation, seq, id, sender, kind, at, expires_at, counts, counted, digest, body)
+    select f.retention_seconds is null, (f.at at time zone 'utc')::date, f.conversation, f.seq, f.id, f.sender, f.kind,
+           f.at, f.expires_at, f.counts, f.new_counted,
+           substr(p_digest, (f.ord::int - 1) * 16 + 1, 16), substr(p_body, f.off + 1, f.len)
+    from fresh f)
+  select f.ord::int, 0, f.seq, f.members_version, unix_ms(f.at), unix_ms(f.expires_at) from fresh f
+  union all
+  select j.ord::int, j.status, j.known_seq, j.members_version, unix_ms(j.known_at), unix_ms(j.known_expires)
+  from judged j where j.status <> 0;
+end $function$;
+
+CREATE OR REPLACE FUNCTION public.change_membership(p_conversation uuid, p_actor uuid, p_change smallint, p_accounts uuid[], p_can_send boolean, p_id uuid, p_digest bytea, p_body bytea, p_limit integer)
+ RETURNS TABLE(o_status integer, o_seq bigint, o_version integer, o_at double precision, o_expires double precision)
+ LANGUAGE plpgsql
+ SET lock_timeout TO '2s'
+ SET enable_seqscan TO 'off'
+AS $function$
+declare
+  v_head    conversations;
+  v_known   events;
+  v_now     timestamptz;
+  v_at      timestamptz;
+  v_expires timestamptz;
+  v_seq     bigint;
+  v_refused int;
+begin
+  perform 1 from conversations c where c.id = p_conversation for no key update;
+  -- From here on every statement sees what was committed under the lock.
+  select * into v_head from conversations c where c.id = p_conversation;
+  v_now := date_trunc('milliseconds', clock_timestamp());
+  select * into v_known from events e
+  where e.id = p_id
+    and e.day >= (least(v_now - interval '24 hours', time_of_id(p_id)) at time zone 'utc')::date - 1
+  order by e.conversation = p_conversation desc limit 1;
+  if v_known.id is not null then
+    if v_known.conversation = p_conversation and v_known.sender = p_actor and v_known.kind = 2 and v_known.digest = p_digest then
+      return query select 1, v_known.seq, v_head.members_version, unix_ms(v_known.at), unix_ms(v_known.expires_at);
+    else
+      return query select 2, 0::bigint, 0, null::double precision, null::double precision;
+    end if;
+    return;
+  end if;
+
+  v_refused := membership_refusal(v_head, p_actor, p_change, p_accounts, p_limit);
+  if v_refused = 0 and (p_id < lowest_id_at(v_now - interval '24 hours')
+                     or p_id >= lowest_id_at(v_now + interval '24 hours 1 millisecond')) then
+    v_refused := 5;
+  end if;
+  if v_refused <> 0 then
+    return query select v_refused, 0::bigint, 0, null::double precision, null::double precision;
+    return;
+  end if;
+
+  v_seq := v_head.last_seq + 1;
+  v_at := greatest(v_now, v_head.last_activity);
+  v_expires := v_at + make_interval(secs => v_head.retention_seconds);
+  if p_change = 1 then
+    insert into members (conversation, account, joined_seq, delivered_seq, read_seq, counted_read, joined_at, role, can_send)
+    select p_conversation, a.account, v_seq, v_seq - 1, v_seq - 1, v_head.counted, v_at, 3, p_can_send
+    from (select distinct unnest(p_accounts) as account) a
+    order by a.account;
+  else
+    update members m set left_seq = v_seq
+    where m.conversation = p_conversation and m.account = any (p_accounts) and m.left_seq is null;
+    perform hand_over_ownership(p_conversation);
+  end if;
+  update conversations c
+  set last_seq = v_seq, members_version = c.members_version + 1, last_activity = v_at
+  where c.id = p_conversation;
+  insert into events (kept, day, conversation, seq, id, sender, kind, at, expires_at, counts, counted, digest, body)
+  values (v_head.retention_seconds is null, (v_at at time zone 'utc')::date, p_conversation, v_seq, p_id, p_actor, 2,
+          v_at, v_expires, false, v_head.counted, p_digest, p_body);
+  return query select 0, v_seq, v_head.members_version + 1, unix_ms(v_at), unix_ms(v_expires);
+end $function$;
+
+CREATE OR REPLACE FUNCTION public.create_conversation(p_conversation uuid, p_kind smallint, p_encryption smallint, p_name text, p_creator uuid, p_others uuid[], p_retention integer, p_dm_key bytea, p_data_key bytea, p_id uuid, p_digest bytea, p_body bytea)
+ RETURNS TABLE(o_status integer, o_conversation uuid, o_seq bigint, o_version integer, o_at double precision, o_expires double precision)
+ LANGUAGE plpgsql
+ SET lock_timeout TO '2s'
+ SET enable_seqscan TO 'off'
+AS $function$
+declare
+  v_at      timestamptz := date_trunc('milliseconds', clock_timestamp());
+  v_expires timestamptz := v_at + make_interval(secs => p_retention);
+  v_old     conversations;
+begin
+  -- Waits for a creation of the same dm that is under way.
+  insert into conversations (id, kind, encryption, name, created_by, created_at, retention_seconds, dm_key, data_key,
+                             last_seq, last_activity)
+  values (p_conversation, p_kind, p_encryption, p_name, p_creator, v_at, p_retention, p_dm_key, p_data_key, 1, v_at)
+  on conflict do nothing;
+  if not found then
+    select * into v_old from conversations c where c.dm_key = p_dm_key;
+    if v_old.id is null then -- no dm: the same call again, or a foreign id
+      select * into v_old from conversations c
+      where c.id = p_conversation and c.created_by = p_creator and c.kind = p_kind and c.dm_key is not distinct from p_dm_key;
+    end if;
+    if v_old.id is null then
+      return query select 2, p_conversation, 0::bigint, 0, 0::double precision, null::double precision;
+    else
+      return query select 1, v_old.id, 1::bigint, v_old.members_version, unix_ms(v_old.created_at),
+        unix_ms(v_old.created_at + make_interval(secs => v_old.retention_seconds));
+    end if;
+    return;
+  end if;
+  insert into members (conversation, account, joined_seq, delivered_seq, read_seq, counted_read, joined_at, role)
+  select p_conversation, a.account, 1, 0, 0, 0, v_at, case when a.account = p_creator and p_kind <> 1 then 1 else 3 end
+  from (select p_creator as account union select unnest(p_others)) a
+  order by a.account; -- one order of the accounts' locks
+  insert into events (kept, day, conversation, seq, id, sender, kind, at, expires_at, counts, counted, digest, body)
+  values (p_retention is null, (v_at at time zone 'utc')::date, p_conversation, 1, p_id, p_creator, 2,
+          v_at, v_expires, false, 0, p_digest, p_body);
+  return query select 0, p_conversation, 1::bigint, 1, unix_ms(v_at), unix_ms(v_expires);
+end $function$;
+
+CREATE OR REPLACE FUNCTION public.ensure_partitions(p_now timestamp with time zone)
+ RETURNS integer
+ LANGUAGE plpgsql
+ SET lock_timeout TO '3s'
+AS $function$
+declare
+  v_made int := 0;
+  v_part record;
+begin
+  if not exists (select 1 from missing_partitions(p_now)) then return 0; end if;
+  perform pg_advisory_xact_lock(hashtextextended('sotto.partitions', 0));
+  -- Asked again, because another node may have been quicker.
+  for v_part in select * from missing_partitions(p_now) loop
+    execute format('create table %I (like events_template including all)', v_part.name);
+    execute format('alter table %I attach partition %I for values from (%L) to (%L)',
+                   v_part.tree, v_part.name, v_part.low, v_part.high);
+    v_made := v_made + 1;
+  end loop;
+  return v_made;
+end $function$;
+
+CREATE OR REPLACE FUNCTION public.expire_bodies(p_now timestamp with time zone, p_limit integer)
+ RETURNS integer
+ LANGUAGE plpgsql
+ SET lock_timeout TO '1s'
+ SET enable_seqscan TO 'off'
+AS $function$
+declare
+  v_left int := p_limit;
+  v_done int;
+  v_part regclass;
+begin
+  for v_part in select t.relid from pg_partition_tree('events') t where t.isleaf order by t.relid::regclass::text loop
+    -- By the partial index on expires_at.
+    execute format(
+      'with due as (select ctid from %1$s where expires_at <= $1 and expires_at is not null and body is not null
+                    order by expires_at limit $2 for update skip locked)
+       update %1$s set body = null, reason = 2 where ctid = any (array(select ctid from due))', v_part)
+      using p_now, v_left;
+    get diagnostics v_done = row_count;
+    v_left := v_left - v_done;
+    exit when v_left <= 0;
+  end loop;
+  return p_limit - v_left;
+end $function$;
+
+CREATE OR REPLACE FUNCTION public.hand_over_ownership(p_conversation uuid)
+ RETURNS void
+ LANGUAGE sql
+AS $function$
+  update members set role = 1
+  where (conversation, account, joined_seq) = (
+      select m.conversation, m.account, m.joined_seq from members m
+      where m.conversation = p_conversation and m.left_seq is null
+      order by m.role, m.joined_seq, m.account limit 1)
+    and not exists (select 1 from members m where m.conversation = p_conversation and m.left_seq is null and m.role = 1)
+$function$;
+
+CREATE OR REPLACE FUNCTION public.lowest_id_at(p_at timestamp with time zone)
+ RETURNS uuid
+ LANGUAGE sql
+ STABLE
+AS $function$
+  select (lpad(to_hex((extract(epoch from p_at) * 1000)::bigint), 12, '0') || '00000000000000000000')::uuid
+$function$;
+
+CREATE OR REPLACE FUNCTION public.membership_refusal(p_head conversations, p_actor uuid, p_change smallint, p_accounts uuid[], p_limit integer)
+ RETURNS integer
+ LANGUAGE plpgsql
+ STABLE
+AS $function$
+declare
+  v_role  smallint := (select m.role from members m
+                       where m.conversation = p_head.id and m.account = p_actor and m.left_seq is null);
+  v_asked int := (select count(distinct a) from unnest(p_accounts) a);
+  v_there int := (select count(*) from members m
+                  where m.conversation = p_head.id and m.account = any (p_accounts) and m.left_seq is null);
+begin
+  if v_role is null then return 4; end if;
+  if p_head.kind = 1 or v_asked = 0 then return 8; end if;
+  if p_change = 1 then
+    if v_role = 3 then return 8; end if;
+    if v_there > 0 then return 9; end if;
+    if v_asked + (select count(*) from members m where m.conversation = p_head.id and m.left_seq is null) > p_limit then
+      return 11;
+    end if;
+    return 0;
+  end if;
+  if v_asked = 1 and p_accounts[1] = p_actor then return 0; end if;
+  if v_role = 3 then return 8; end if;
+  if v_there < v_asked then return 10; end if;
+  if v_role = 2 and exists (
+    select 1 from members m where m.conversation = p_head.id and m.account = any (p_accounts)
+      and m.left_seq is null and m.role <> 3 and m.account <> p_actor) then
+    return 8;
+  end if;
+  return 0;
+end $function$;
+
+CREATE OR REPLACE FUNCTION public.missing_partitions(p_now timestamp with time zone)
+ RETURNS TABLE(name text, tree text, low date, high date)
+ LANGUAGE sql
+AS $function$
+  with today as (select (p_now at time zone 'utc')::date as day),
+  wanted as (
+    select 'events_d' || to_char(d, 'YYYYMMDD') as name, 'events_expiring' as tree, d::date as low, d::date + 1 as high
+    from today t, generate_series((t.day - 1)::timestamp, (t.day + 3)::timestamp, interval '1 day') d
+    union all
+    select 'events_m' || to_char(m, 'YYYYMM'), 'events_kept', m::date, (m + interval '1 month')::date
+    from today t, generate_series(date_trunc('month', (t.day - 1)::timestamp), date_trunc('month', t.day::timestamp) + interval '1 month',
+                                  interval '1 month') m)
+  select w.name, w.tree, w.low, w.high from wanted w
+  where not exists (
+    select 1 from pg_class c
+    where c.relname = w.name and c.relnamespace = (select r.relnamespace from pg_class r where r.oid = 'events'::regclass))
+  order by w.name
+$function$;
+
+CREATE OR REPLACE FUNCTION public.partition_is_over(p_partition regclass, p_now timestamp with time zone)
+ RETURNS boolean
+ LANGUAGE plpgsql
+ STABLE
+AS $function$
+declare
+  v_live boolean;
+begin
+  execute format('select exists (select 1 from %s where expires_at is null or expires_at > $1)', p_partition)
+    into v_live using p_now;
+  return not v_live;
+end $function$;
+
+CREATE OR REPLACE FUNCTION public.raise_purged(p_partition regclass, p_after uuid, p_limit integer)
+ RETURNS uuid
+ LANGUAGE plpgsql
+ SET lock_timeout TO '2s'
+ SET enable_seqscan TO 'off'
+AS $function$
+declare
+  v_ids  uuid[];
+  v_tops bigint[];
+begin
+  execute format(
+    'select array_agg(s.conversation order by s.conversation), array_agg(s.top order by s.conversation)
+     from (select conversation, max(seq) as top from %s where conversation > $1
+           group by conversation order by conversation limit $2) s', p_partition)
+    into v_ids, v_tops using p_after, p_limit;
+  if v_ids is null then return null; end if;
+  perform 1 from conversations c where c.id = any (v_ids) order by c.id for no key update;
+  update conversations c set purged_seq = s.top
+  from unnest(v_ids, v_tops) s (id, top) where c.id = s.id and c.purged_seq < s.top;
+  delete from confirmations f using unnest(v_ids, v_tops) s (id, top)
+  where f.conversation = s.id and f.seq <= s.top;
+  return v_ids[cardinality(v_ids)];
+end $function$;
+
+CREATE OR REPLACE FUNCTION public.time_of_id(p_id uuid)
+ RETURNS timestamp with time zone
+ LANGUAGE sql
+ STABLE
+AS $function$
+  select to_timestamp(('x0000' || substr(replace(p_id::text, '-', ''), 1, 12))::bit(64)::bigint / 1000.0)
+$function$;
+
+CREATE OR REPLACE FUNCTION public.unix_ms(p_at timestamp with time zone)
+ RETURNS double precision
+ LANGUAGE sql
+ STABLE
+AS $function$
+  select (extract(epoch from p_at) * 1000)::double precision
+$function$;
