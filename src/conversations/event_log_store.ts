@@ -147,6 +147,11 @@ function toAnswer(row: AppendRow): Appended | Refused {
     if (status === undefined) throw new Error(`Know every status of append_events: current value is ${row.status}`);
     return { status };
   }
+  return placeOf(row);
+}
+
+/** What every function that writes an event gives of it, where it was stored now or before. */
+export function placeOf(row: Pick<AppendRow, "status" | "seq" | "version" | "at" | "expires">): Appended {
   return {
     status: row.status === 0 ? "stored" : "known",
     seq: row.seq,

@@ -47,7 +47,8 @@ interface PageSqlRow extends EventSqlRow {
   left_seq: number | null;
 }
 
-interface EventSqlRow {
+/** A row of events as the statements of this slice select it; `seq` is null where a page is empty. */
+export interface EventSqlRow {
   conversation: ConversationId;
   seq: number | null;
   id: MessageId;
@@ -141,7 +142,8 @@ function groupByOrd(rows: readonly PageSqlRow[]): PageSqlRow[][] {
   return groups;
 }
 
-function toEventRow(row: EventSqlRow, seq: number): EventRow {
+/** Names a selected row as the slice does. */
+export function toEventRow(row: EventSqlRow, seq: number): EventRow {
   return {
     conversationId: row.conversation,
     seq,

@@ -5,7 +5,7 @@
  */
 import type { Sql } from "../platform/postgres.ts";
 import type { AccountId, ConversationId, ConversationType, Encryption, MessageId } from "../protocol/mod.ts";
-import { isLockTimeout } from "./event_log_store.ts";
+import { isLockTimeout, placeOf } from "./event_log_store.ts";
 
 /** How `conversations.kind` stores a type. */
 export const CONVERSATION_KINDS = { dm: 1, group: 2, channel: 3 } as const satisfies Record<ConversationType, number>;
@@ -178,16 +178,6 @@ export async function changeMembership(sql: Sql, input: MembershipChangeRequest)
     if (isLockTimeout(error)) return { status: "busy" };
     throw error;
   }
-}
-
-function placeOf(row: Row) {
-  return {
-    status: row.status === 0 ? "stored" : "known",
-    seq: row.seq,
-    membersVersion: row.version,
-    createdAt: row.at,
-    expiresAt: row.expires,
-  } as const;
 }
 
 /** The driver writes a Uint8Array that is no Buffer as an object. */

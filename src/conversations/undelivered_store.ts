@@ -1,18 +1,7 @@
 /** The statements behind `undelivered.ts`. */
 import type { Sql } from "../platform/postgres.ts";
 import type { AccountId, ConversationId, MessageId, PagePlace } from "../protocol/mod.ts";
-import type { EventRow } from "./events_store.ts";
-
-interface UndeliveredSqlRow {
-  conversation: ConversationId;
-  seq: number;
-  id: MessageId;
-  sender: AccountId;
-  kind: number;
-  at: Date;
-  expires_at: Date | null;
-  body: Uint8Array;
-}
+import { type EventRow, type EventSqlRow, toEventRow } from "./events_store.ts";
 
 /*
  * Messages from others in the account's opaque dms with a retention, beyond the delivered cursor and
@@ -24,7 +13,7 @@ select p.* from (
   select x.*, count(*) over () as found, row_number() over w as place,
          sum(octet_length(x.body)) over w - octet_length(x.body) as before
   from (
-    select e.conversation, e.seq, e.id, e.sender, e.kind, e.at, e.expires_at, e.body
+    select e.conversation, e.seq, e.id, e.sender, e.kind, e.at, e.expires_at, e.body, false as expired
     from members m
     join conversations c on c.id = m.conversation
     cross join lateral (
@@ -50,24 +39,14 @@ export async function listUndeliveredRows(
   behind: PagePlace<MessageId> | null,
   limits: { readonly events: number; readonly bytes: number },
 ): Promise<{ readonly rows: readonly EventRow[]; readonly more: boolean }> {
-  const found = await sql.query<UndeliveredSqlRow & { found: number }>(LIST_UNDELIVERED, [
+  const found = await sql.query<EventSqlRow & { seq: number; found: number }>(LIST_UNDELIVERED, [
     account,
     behind === null ? null : new Date(behind.at).toISOString(),
     behind?.id ?? null,
     limits.events,
     limits.bytes,
   ]);
-  const rows = found.map((row) => ({
-    conversationId: row.conversation,
-    seq: row.seq,
-    id: row.id,
-    senderId: row.sender,
-    kind: row.kind,
-    at: row.at.getTime(),
-    expiresAt: row.expires_at?.getTime() ?? null,
-    body: row.body,
-    expired: false,
-  }));
+  const rows = found.map((row) => toEventRow(row, row.seq));
   return { rows, more: (found[0]?.found ?? 0) > rows.length };
 }
 
