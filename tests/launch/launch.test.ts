@@ -40,6 +40,17 @@ async function endWith(server: Launched, pid: number, signal: NodeJS.Signals): P
   return code;
 }
 
+/** `npm test` on a file that needs a database of its own and a whole server. */
+async function npmTest(
+  from: string,
+  user: { readonly env: Record<string, string>; readonly uid?: number },
+): Promise<void> {
+  const tests = launch({ checkout: from, ...user, command: ["npm", "test", "--", "tests/integration/spine.test.ts"] });
+  const code = await tests.exited;
+  expect(tests.output()).toMatch(/2 pass\n 0 fail/);
+  expect(code).toBe(0);
+}
+
 async function pidOf(part: string): Promise<number> {
   const found = (await processesOf(folder)).find(({ command }) => command.includes(part));
   if (found === undefined) throw new Error(`No process runs ${part}`);
@@ -56,7 +67,7 @@ function post(url: string, path: string, body: object): Promise<Response> {
 
 describe("npm start", () => {
   test(
-    "installs what is missing with install scripts blocked, says where it is and what to try, and ends in order",
+    "installs what is missing with install scripts blocked, says where it is and what to try, ends in order, and tests",
     async () => {
       const server = launch({ checkout, env });
       const url = await server.ready();
@@ -92,6 +103,9 @@ describe("npm start", () => {
 
       expect(await endWith(server, server.pid, "SIGTERM")).toBe(0);
       expect(server.output()).toContain("Ended");
+      await nothingLeft();
+
+      await npmTest(checkout, { env });
       await nothingLeft();
     },
     180 * SECOND_MS,
@@ -183,7 +197,7 @@ describe("bun run", () => {
 describe("a plain user", () => {
   // As somebody else than root this whole file is already the plain user's.
   test.skipIf(!isRoot)(
-    "starts in a home of mode 0700 that only they can enter",
+    "starts and tests in a home of mode 0700 that only they can enter",
     async () => {
       const home = join(folder, "home");
       await mkdir(home);
@@ -198,7 +212,10 @@ describe("a plain user", () => {
       expect(await readFile(join(home, ".local/share/sotto/postgres/cluster/PG_VERSION"), "utf8")).toMatch(/^\d+\n/);
       expect(await endWith(server, server.pid, "SIGTERM")).toBe(0);
       await nothingLeft();
+
+      await npmTest(join(home, "sotto"), { env: plain, uid: NOBODY });
+      await nothingLeft();
     },
-    60 * SECOND_MS,
+    120 * SECOND_MS,
   );
 });
