@@ -4,8 +4,8 @@ import { range, STARTING_MS, storedLog } from "../spec/support.ts";
 import { Person } from "../support/app.ts";
 import { createTestDatabase, type TestDatabase } from "../support/postgres.ts";
 import { describeWithRedis, TestRedis } from "../support/redis.ts";
+import { ServerProcess } from "../support/server_process.ts";
 import { waitUntil } from "../support/wait.ts";
-import { ProcessNode } from "./process_node.ts";
 import { expectAllDelivered, MOST_LATE_MS, Reader, sendDuring, whileSending } from "./traffic.ts";
 
 /** Longer than a lease and than the silence that others notice. */
@@ -14,10 +14,10 @@ const FROZEN_MS = 6_000;
 describeWithRedis("nodes that are processes", () => {
   let redis: TestRedis;
   let database: TestDatabase;
-  let nodes: readonly [ProcessNode, ProcessNode, ProcessNode];
+  let nodes: readonly [ServerProcess, ServerProcess, ServerProcess];
   beforeAll(async () => {
     [redis, database] = await Promise.all([TestRedis.start(), createTestDatabase()]);
-    const start = () => ProcessNode.start({ DATABASE_URL: database.url, REDIS_URL: redis.url });
+    const start = () => ServerProcess.start({ DATABASE_URL: database.url, REDIS_URL: redis.url });
     nodes = await Promise.all([start(), start(), start()]);
   }, STARTING_MS);
   afterAll(async () => {

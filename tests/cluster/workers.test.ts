@@ -5,8 +5,8 @@ import { Person, request } from "../support/app.ts";
 import type { Peer } from "../support/peer.ts";
 import { createTestDatabase, type TestDatabase } from "../support/postgres.ts";
 import { describeWithRedis, freePort, TestRedis } from "../support/redis.ts";
+import { ServerProcess } from "../support/server_process.ts";
 import { waitUntil } from "../support/wait.ts";
-import { ProcessNode } from "./process_node.ts";
 
 /** Enough that both processes have some, but for one time in sixteen thousand. */
 const PEOPLE = 3;
@@ -34,10 +34,10 @@ function isAlive(pid: number): boolean {
 describeWithRedis("CLUSTER_WORKERS", () => {
   let redis: TestRedis;
   let database: TestDatabase;
-  let parent: ProcessNode;
+  let parent: ServerProcess;
   beforeAll(async () => {
     [redis, database] = await Promise.all([TestRedis.start(), createTestDatabase()]);
-    parent = await ProcessNode.start({
+    parent = await ServerProcess.start({
       DATABASE_URL: database.url,
       REDIS_URL: redis.url,
       CLUSTER_WORKERS: "2",

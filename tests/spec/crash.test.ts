@@ -6,7 +6,7 @@ import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { type ConversationId, type MessageId, newMessageId } from "../../src/protocol/mod.ts";
 import { Person } from "../support/app.ts";
 import type { Peer } from "../support/peer.ts";
-import { ProcessServer } from "../support/process_server.ts";
+import { ServerProcess } from "../support/server_process.ts";
 import { waitUntil } from "../support/wait.ts";
 import { range, seqs } from "./support.ts";
 
@@ -16,9 +16,9 @@ const WINDOW = 30;
 const KILLS = 3;
 const LIMIT_MS = 60_000;
 
-let server: ProcessServer;
+let server: ServerProcess;
 beforeAll(async () => {
-  server = await ProcessServer.start();
+  server = await ServerProcess.start();
 }, LIMIT_MS);
 afterAll(() => server[Symbol.asyncDispose](), LIMIT_MS);
 
@@ -120,7 +120,7 @@ describe("kill -9 under load", () => {
       for (let kill = 1; kill <= KILLS; kill++) {
         await waitUntil("the stream is in its middle", () => answered() >= (total * kill) / (KILLS + 1), LIMIT_MS);
         expect(answered()).toBeLessThan(total);
-        await server.kill();
+        await server.signal("SIGKILL");
         await server.startAgain();
       }
       await sending;
