@@ -7,6 +7,7 @@ import packageJson from "../package.json" with { type: "json" };
 import {
   type AccountDeps,
   accountExists,
+  endedSessions,
   liveSessions,
   openAccounts,
   type Principal,
@@ -186,6 +187,7 @@ async function openSpine(ground: Ground, { accounts, conversations }: Slices): P
       conversations,
       verify: (token) => verifyAccessToken(accounts, token),
       liveSessions: (ids) => liveSessions(accounts, ids),
+      endedSessions: (since) => endedSessions(accounts, since),
       heartbeatMs: config.heartbeatMs,
       connectionTimeoutMs: config.connectionTimeoutMs,
       clock,

@@ -12,11 +12,13 @@
  */
 export { accountExists } from "./account_exists.ts";
 export { type AccessClaims, type AccessTokens, type AccountDeps, type AccountOptions, openAccounts } from "./deps.ts";
+export { endedSessions } from "./ended_sessions.ts";
 export { getMe, type UserAnswer } from "./get_me.ts";
 export { liveSessions } from "./live_sessions.ts";
 export type { Principal } from "./principal.ts";
 export { purgeSessions } from "./purge_sessions.ts";
 export { type RefreshResult, refreshSession } from "./refresh_session.ts";
+export type { EndedSession } from "./sessions_store.ts";
 export { type SignInInput, type SignInResult, signIn } from "./sign_in.ts";
 export { type SignOutInput, type SignOutResult, signOut } from "./sign_out.ts";
 export { type SignUpInput, type SignUpResult, signUp } from "./sign_up.ts";

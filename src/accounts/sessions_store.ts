@@ -127,6 +127,22 @@ export async function listLiveSessions(sql: Sql, ids: readonly SessionId[]): Pro
   return rows.map((row) => row.id);
 }
 
+/** A session that is over, and whose it was. */
+export interface EndedSession {
+  readonly id: SessionId;
+  readonly accountId: AccountId;
+}
+
+/** Sessions that ended at a time or later, the newest first, at most `limit`. Read by `sessions_ended`: a range, however many sessions there are. */
+export async function listEndedSessions(sql: Sql, since: number, limit: number): Promise<EndedSession[]> {
+  const rows = await sql.query<{ id: SessionId; account: AccountId }>(
+    "select id, account from sessions where ended_at >= $1 order by ended_at desc limit $2",
+    [new Date(since), limit],
+    "sessions_list_ended",
+  );
+  return rows.map((row) => ({ id: row.id, accountId: row.account }));
+}
+
 /** One session, locked until the transaction ends, so that its refreshes come one after another. */
 export async function lockSession(tx: Sql, id: SessionId): Promise<StoredSession | undefined> {
   const [row] = await tx.query<Row>(

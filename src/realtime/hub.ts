@@ -3,7 +3,7 @@
  * and the orderly end. It ties sessions to the user actors.
  */
 
-import type { Principal } from "../accounts/mod.ts";
+import type { EndedSession, Principal } from "../accounts/mod.ts";
 import { Registry } from "../actor/mod.ts";
 import { type Conversations, sendMessage } from "../conversations/mod.ts";
 import { Batcher } from "../platform/batcher.ts";
@@ -14,6 +14,7 @@ import { type DispatchDeps, dispatch } from "./dispatch.ts";
 import { HeadWatch } from "./head_watch.ts";
 import { Router } from "./router.ts";
 import { Session, type SessionDeps, type SessionOrigin, type SocketPort } from "./session.ts";
+import { SessionWatch } from "./session_watch.ts";
 import { UserActor, type UserActorDeps } from "./user_actor.ts";
 import type { UserMessage } from "./user_message.ts";
 
@@ -37,6 +38,8 @@ export interface HubOptions {
   readonly verify: (token: string) => Promise<Principal>;
   /** Those of some sessions that live now; never from a cache. */
   readonly liveSessions: (ids: readonly SessionId[]) => Promise<ReadonlySet<SessionId>>;
+  /** Sessions that ended at a time (ms since the epoch) or later. */
+  readonly endedSessions: (since: number) => Promise<readonly EndedSession[]>;
   readonly heartbeatMs: number;
   readonly connectionTimeoutMs: number;
   readonly clock: Clock;
@@ -73,6 +76,7 @@ export class Hub implements AsyncDisposable {
   /** Sockets that have not authenticated, by address [LIM-5]. */
   readonly #waiting = new Map<string, number>();
   readonly #heads: HeadWatch<Session>;
+  readonly #ended: SessionWatch;
   /** Lists of heads that are being read. */
   #listing = 0;
   readonly #timer: ReturnType<typeof setInterval>;
@@ -98,6 +102,14 @@ export class Hub implements AsyncDisposable {
       everyMs: options.compareMs ?? COMPARE_MS,
       now: () => steadyNow(options.clock),
       random: Math.random,
+    });
+    this.#ended = new SessionWatch({
+      endedSince: options.endedSessions,
+      // An actor without room is told again a second later.
+      tell: (account, sessionIds) =>
+        void this.#actors.tellIfStarted(account, { type: "end_sessions", to: [account], sessionIds }, 0),
+      now: () => options.clock.now(),
+      onFault: (error) => options.observer.fault("session watch", error),
     });
     const deps = this.#actorDeps();
     this.#actors = new Registry<AccountId, UserMessage>(
@@ -192,6 +204,7 @@ export class Hub implements AsyncDisposable {
       if (session.authenticated && session.feed?.waitsForRetry === true) this.#settle(session, false);
     }
     this.#heads.check();
+    void this.#ended.look();
   }
 
   /** Hints may have been lost, and with them what changed in who is a member. */

@@ -5,7 +5,7 @@
  *   bus -> router -> user_actor -> feed -> session -> bun_socket
  *
  * The bus is in memory (`bus_memory`) or in Redis (`bus_redis`: `directory`, `peers`, `bus_messages`).
- * What the bus may lose, `head_watch` makes every socket look for.
+ * What the bus may lose, `head_watch` makes every socket look for, and `session_watch` the whole node.
  *
  * Owns: the sockets of this node, one actor for each connected account, and nothing that must last.
  *
