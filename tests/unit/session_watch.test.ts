@@ -1,0 +1,73 @@
+import { describe, expect, test } from "bun:test";
+import type { EndedSession } from "../../src/accounts/mod.ts";
+import type { AccountId, SessionId } from "../../src/protocol/mod.ts";
+import { SessionWatch } from "../../src/realtime/session_watch.ts";
+
+const OVERLAP = 30_000;
+
+/** A watch whose looks are answered by the test. */
+function open() {
+  const state = { now: 1_000_000, told: [] as string[], faults: [] as unknown[], asked: [] as number[] };
+  const answers: PromiseWithResolvers<readonly EndedSession[]>[] = [];
+  const watch = new SessionWatch({
+    endedSince: (since) => {
+      state.asked.push(since);
+      const answer = Promise.withResolvers<readonly EndedSession[]>();
+      answers.push(answer);
+      return answer.promise;
+    },
+    tell: (account, sessionIds) => void state.told.push(`${account}:${sessionIds.join(",")}`),
+    now: () => state.now,
+    onFault: (error) => void state.faults.push(error),
+  });
+  return { state, answers, watch };
+}
+
+const ended = (account: string, id: string): EndedSession => ({
+  accountId: account as AccountId,
+  id: id as SessionId,
+});
+
+describe("SessionWatch", () => {
+  test("tells the actor of each session that ended, and looks back over what may have been committed late", async () => {
+    const { state, answers, watch } = open();
+    state.now += 1_000;
+    const looked = watch.look();
+    answers[0]?.resolve([ended("ann", "1"), ended("ben", "2")]);
+    await looked;
+    expect(state.told).toEqual(["ann:1", "ben:2"]);
+    state.now += 1_000;
+    void watch.look();
+    expect(state.asked).toEqual([1_000_000 - OVERLAP, 1_001_000 - OVERLAP]);
+  });
+
+  test("looks back to its last success after an outage or a frozen minute, and reports an outage once", async () => {
+    const { state, answers, watch } = open();
+    for (let i = 0; i < 3; i++) {
+      state.now += 60_000;
+      const looked = watch.look();
+      answers[i]?.reject(new Error("no database"));
+      await looked;
+    }
+    expect(state.faults).toHaveLength(1);
+    expect(state.asked).toEqual(Array(3).fill(1_000_000 - OVERLAP));
+    state.now += 60_000;
+    const looked = watch.look();
+    answers[3]?.resolve([]);
+    await looked;
+    void watch.look();
+    expect(state.asked.slice(3)).toEqual([1_000_000 - OVERLAP, state.now - OVERLAP]);
+  });
+
+  test("asks nothing while it waits for an answer, and a clock that was set back hides nothing", async () => {
+    const { state, answers, watch } = open();
+    const looked = watch.look();
+    state.now -= 3_600_000;
+    await watch.look();
+    expect(state.asked).toHaveLength(1);
+    answers[0]?.resolve([]);
+    await looked;
+    void watch.look();
+    expect(state.asked[1]).toBe(state.now - OVERLAP);
+  });
+});
