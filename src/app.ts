@@ -62,6 +62,8 @@ export interface AppOptions {
   readonly bus?: Bus;
   readonly clock?: Clock;
   readonly log?: Log;
+  /** Where it counts; standard: metrics of its own. */
+  readonly metrics?: Metrics;
   /** Milliseconds between two writes of acknowledged cursors; standard 10,000. */
   readonly cursorFlushMs?: number;
   readonly signInsPerMinute?: number;
@@ -107,7 +109,7 @@ interface Slices {
 export async function createApp(config: Config, options: AppOptions): Promise<App> {
   await using started = new AsyncDisposableStack();
   const log = options.log ?? createLog({ level: config.logLevel, pretty: !config.production });
-  const metrics = createMetrics();
+  const metrics = options.metrics ?? createMetrics();
   const onFault = faultReporter(log, metrics);
   const ground: Ground = { config, options, clock: options.clock ?? systemClock, log, metrics, onFault, started };
   const slices = await openSlices(ground, (conversationId, recipients, seq) =>
@@ -198,7 +200,7 @@ async function openSpine(ground: Ground, { accounts, conversations }: Slices): P
   );
   metrics.measured("sotto_sockets", "Sockets that are open", () => hub.sockets);
   metrics.measured("sotto_user_actors", "Accounts with an actor on this node", () => hub.actors);
-  metrics.measured("sotto_bus_healthy", "1 while no hint is lost unnoticed", () => (bus.healthy ? 1 : 0));
+  metrics.measured("sotto_bus_healthy", "1 while no hint is lost unnoticed", () => (bus.healthy ? 1 : 0), "min");
   metrics.measured("sotto_log_depth", "Events that wait to be stored", () => conversations.log.depth);
   return hub;
 }

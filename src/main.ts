@@ -6,16 +6,18 @@
  * flight is answered first; it takes at most ten seconds, and leaves no process behind.
  */
 import { join } from "node:path";
-import { createApp } from "./app.ts";
+import { type AppOptions, createApp } from "./app.ts";
 import { type Config, ConfigError, loadConfig, workerEnvironment } from "./config.ts";
 import { DataFolderError } from "./platform/data_folder.ts";
 import { DataFolderInUseError } from "./platform/embedded_postgres.ts";
 import { createLog, type Log } from "./platform/log.ts";
+import { createMetrics } from "./platform/metrics.ts";
 import { MigrationError } from "./platform/migrate.ts";
 import { checkPort, PortTakenError } from "./platform/port.ts";
 import { NoPostgresError } from "./platform/postgres_binaries.ts";
 import { ClusterError } from "./platform/postgres_cluster.ts";
 import { DatabaseRefusedError, startDatabase } from "./platform/start_database.ts";
+import { groupMetrics } from "./platform/worker_metrics.ts";
 import { startWorkers, tellReady, WorkersError } from "./platform/workers.ts";
 
 /** What an operator can mend; their messages say how, so no stack is shown. */
@@ -67,7 +69,7 @@ async function serveWithDatabase(config: Config, log: Log): Promise<void> {
   try {
     if (database.migrated.length > 0) log.info({ migrations: database.migrated }, "Migrated the database");
     if (config.clusterWorkers > 1) await serveByWorkers(config, database.url, log);
-    else await serve(config, database.url, log, (url) => welcome(config, url, log));
+    else await serve(config, { databaseUrl: database.url, log }, (url) => welcome(config, url, log));
   } finally {
     await database.stop();
   }
@@ -77,11 +79,17 @@ async function serveWithDatabase(config: Config, log: Log): Promise<void> {
 /** One of several: the parent looks after the database, so it has an address by now. */
 async function serveAsWorker(config: Config, log: Log): Promise<void> {
   if (config.database.kind === "embedded") throw new ConfigError(["Leave SOTTO_WORKER unset: it is for workers only"]);
-  await serve(config, config.database.url, log, tellReady);
+  const metrics = groupMetrics(createMetrics());
+  await serve(config, { databaseUrl: config.database.url, log, metrics }, tellReady);
 }
 
-async function serve(config: Config, databaseUrl: string, log: Log, ready: (url: string) => void): Promise<void> {
-  const app = await createApp(config, { databaseUrl, log });
+async function serve(
+  config: Config,
+  options: AppOptions & { readonly log: Log },
+  ready: (url: string) => void,
+): Promise<void> {
+  const { log } = options;
+  const app = await createApp(config, options);
   ready(app.url);
   log.info({ reason: await ending.promise }, "Ending");
   await within(DRAIN_MS, app[Symbol.asyncDispose](), () => log.warn("Not everything ended in time"));
@@ -92,13 +100,16 @@ async function serveByWorkers(config: Config, databaseUrl: string, log: Log): Pr
     program: import.meta.path,
     count: config.clusterWorkers,
     environment: workerEnvironment(databaseUrl),
+    metrics: createMetrics(),
     endMs: WORKER_END_MS,
     onDeath: (sentence) => log.error(sentence),
   });
   const host = config.host.includes(":") ? `[${config.host}]` : config.host;
   welcome(config, `http://${host}:${config.port}`, log);
-  log.info({ reason: await ending.promise }, "Ending");
+  const reason = await Promise.race([ending.promise, workers.gaveUp]);
+  log.info({ reason: reason instanceof WorkersError ? "no worker serves" : reason }, "Ending");
   await workers.stop();
+  if (reason instanceof WorkersError) throw reason;
 }
 
 /** Faults that nobody caught, and the end of the launcher. */
@@ -111,7 +122,12 @@ function watch(config: Config, log: Log): void {
     ending.resolve("uncaughtException");
   });
   const launcher = config.launcherPid;
-  if (launcher === null || process.ppid !== launcher) return;
+  if (launcher === null) return;
+  if (process.ppid !== launcher) {
+    // Started by something in between, so its end cannot be seen; but a worker's parent is gone already.
+    if (config.isWorker) ending.resolve("the parent ended");
+    return;
+  }
   setInterval(() => {
     if (process.ppid !== launcher) ending.resolve("the launcher ended");
   }, LAUNCHER_POLL_MS).unref();
