@@ -112,9 +112,10 @@ describeWithRedis("CLUSTER_WORKERS", () => {
     );
 
     process.kill(workers[0] ?? 0, "SIGKILL");
-    // Nobody is sent to a worker that does not serve: who asks is answered, now and while another one starts.
+    await waitUntil("it is gone", () => !isAlive(workers[0] ?? 0));
+    // Who connects from now on is answered, also while another one starts.
     await waitUntil("another worker serves", async () => {
-      expect((await request(parent.url, "GET", "/ready")).status).toBe(200);
+      expect((await fetch(`${parent.url}/ready`, { headers: { connection: "close" } })).status).toBe(200);
       const [sample] = await scrape(parent.url, 1);
       return sample?.("sotto_workers") === 2 && !(await childrenOf(parent.pid)).includes(workers[0] ?? 0);
     });
