@@ -55,17 +55,20 @@ export interface Bus extends AsyncDisposable {
   readonly status: BusStatus;
   /** False while hints may be getting lost and nobody would notice: compare heads again and again. */
   readonly healthy: boolean;
-  /** Joins as a node. */
+  /**
+   * Joins as a node, once; rejects where a node of that name has joined. Without a way to the others it
+   * resolves all the same, and the bus is not `healthy`: a node serves alone rather than not at all.
+   */
   join(node: NodeId, handlers: NodeHandlers): Promise<void>;
-  /** Says that an account is connected here. Resolves once others can see it. */
+  /** Says that an account is connected here. Resolves once others can see it; rejects where that is unknown. */
   register(node: NodeId, account: AccountId): Promise<void>;
-  /** Takes that back. */
+  /** Takes that back, however often it was said. Never rejects: others may go on telling this node. */
   unregister(node: NodeId, account: AccountId): Promise<void>;
   /**
    * The nodes, other than `node`, where each of these accounts is connected. Never from a cache.
    * Where that cannot be found out, the hints count as lost: every other node will doubt.
    */
   locate(node: NodeId, accounts: readonly AccountId[]): Promise<ReadonlyMap<NodeId, readonly AccountId[]>>;
-  /** Sends hints to one node; returns at once. */
+  /** Sends hints to one node; returns at once, and never throws: a node that is gone misses nothing. */
   publish(to: NodeId, hints: readonly Hint[]): void;
 }

@@ -11,6 +11,7 @@ export class MemoryBus implements Bus {
   readonly #connected = new Map<AccountId, Set<NodeId>>();
 
   async join(node: NodeId, handlers: NodeHandlers): Promise<void> {
+    if (this.#nodes.has(node)) throw new Error("Join under another name: a node of this one has joined");
     this.#nodes.set(node, handlers);
   }
 

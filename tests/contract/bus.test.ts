@@ -1,6 +1,8 @@
 /** One contract, on every bus there is; and what the one through Redis does when Redis fails it. */
 import { afterAll, beforeAll, expect, test } from "bun:test";
 import { uuidv7 } from "../../src/protocol/mod.ts";
+import { type Beat, encodeBusMessage, type HintsMessage } from "../../src/realtime/bus_messages.ts";
+import { UNREGISTER } from "../../src/realtime/directory_scripts.ts";
 import { MemoryBus, RedisBus } from "../../src/realtime/mod.ts";
 import { describeWithRedis, TestRedis } from "../support/redis.ts";
 import { waitUntil } from "../support/wait.ts";
@@ -63,6 +65,74 @@ describeWithRedis("the bus through Redis", () => {
       await redis.command("SET", `sotto:0:lease:${second.node}`, "somebody else");
       await doubted(second, before);
       expect(await first.bus.locate(first.node, [account])).toEqual(new Map([[second.node, [account]]]));
+    });
+
+    test("a lease that ran out hides its entries, until its node notices, takes another and doubts", async () => {
+      const account = newAccount();
+      await second.bus.register(second.node, account);
+      const before = second.doubts;
+      await redis.command("DEL", `sotto:0:lease:${second.node}`);
+      // As after a node was frozen: what it wrote is believed no more, though it is still there.
+      const located = await first.bus.locate(first.node, [account]);
+      expect(located.size === 0 || second.doubts > before).toBe(true);
+      await doubted(second, before);
+      expect(await first.bus.locate(first.node, [account])).toEqual(new Map([[second.node, [account]]]));
+      await healthy();
+    });
+
+    test("a removal that comes late does not hit the registration after it", async () => {
+      const account = newAccount();
+      const value = () => redis.command("HGET", `sotto:0:at:${account}`, second.node);
+      await second.bus.register(second.node, account);
+      const old = String(await value());
+      await second.bus.unregister(second.node, account);
+      await second.bus.register(second.node, account);
+      expect(await value()).not.toBe(old);
+      await redis.admin.script(UNREGISTER, [`sotto:0:at:${account}`], [second.node, old]);
+      expect(await first.bus.locate(first.node, [account])).toEqual(new Map([[second.node, [account]]]));
+      await redis.admin.script(UNREGISTER, [`sotto:0:at:${account}`], [second.node, String(await value())]);
+      expect(await first.bus.locate(first.node, [account])).toEqual(new Map());
+      await second.bus.unregister(second.node, account);
+    });
+
+    test("a message that follows on none is doubted; a node that falls silent is, and is not trusted until it ends", async () => {
+      const ghost = uuidv7();
+      const say = (message: HintsMessage | Beat) =>
+        redis.command(
+          "PUBLISH",
+          "hints" in message ? `sotto:0:node:${second.node}` : "sotto:0:beats",
+          encodeBusMessage(message),
+        );
+      let before = second.doubts;
+      await say({ from: ghost, number: 1, hints: [event([newAccount()], 1)] });
+      await say({ from: ghost, number: 3, hints: [event([newAccount()], 3)] });
+      await waitUntil("the gap is doubted", () => second.doubts === before + 1);
+      expect(second.bus.healthy).toBe(true);
+      before = second.doubts;
+      await doubted(second, before); // nothing more is heard of it
+      expect(second.bus.healthy).toBe(false);
+      before = second.doubts;
+      await say({ from: ghost, sent: { [second.node]: 3 }, last: true });
+      await doubted(second, before);
+      expect(second.bus.healthy).toBe(true);
+    });
+
+    test("a node that joins while Redis is gone begins without it, and doubts once it is there", async () => {
+      redis.kill();
+      const third = await joinBus(open(redis));
+      expect([third.bus.status, third.bus.healthy, third.doubts]).toEqual(["down", false, 0]);
+      const account = newAccount();
+      await expect(third.bus.register(third.node, account)).rejects.toThrow("Redis");
+      expect(await third.bus.locate(third.node, [account])).toEqual(new Map());
+      third.bus.publish(first.node, [event([account], 1)]);
+      await third.bus.unregister(third.node, newAccount());
+      await redis.startAgain();
+      await doubted(third, 0);
+      await waitUntil("it is healthy", () => third.bus.healthy && third.bus.status === "up");
+      await healthy();
+      // What could not be written at first is there now.
+      expect(await first.bus.locate(first.node, [account])).toEqual(new Map([[third.node, [account]]]));
+      await third.bus[Symbol.asyncDispose]();
     });
 
     test("listeners that were cut off come again and doubt", async () => {

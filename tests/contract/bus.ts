@@ -65,6 +65,34 @@ export function busContract(
       for (const { bus } of [first, second, third]) expect(bus.status).not.toBe("down");
     });
 
+    test("join() takes a node once", async () => {
+      const again = first.bus.join(first.node, { receive: () => {}, doubt: () => {} });
+      await expect(again).rejects.toThrow(/Join|bus/);
+      const before = first.received.length;
+      second.bus.publish(first.node, [event([newAccount()], 1)]);
+      await waitUntil("the node that joined first is told", () => first.received.length === before + 1);
+    });
+
+    test("register() twice is as once", async () => {
+      const account = newAccount();
+      await second.bus.register(second.node, account);
+      await second.bus.register(second.node, account);
+      expect(await locate(first, [account])).toEqual(new Map([[second.node, [account]]]));
+      await second.bus.unregister(second.node, account);
+      expect(await locate(first, [account])).toEqual(new Map());
+      await second.bus.unregister(second.node, newAccount());
+    });
+
+    test("publish() to a node that is not there harms nobody", async () => {
+      const before = second.received.length;
+      first.bus.publish(uuidv7(), [event([newAccount()], 1)]);
+      first.bus.publish(second.node, []);
+      first.bus.publish(second.node, [event([newAccount()], 2)]);
+      await waitUntil("the other one is told", () => second.received.length > before);
+      expect(second.received.slice(before).map((hint) => "seq" in hint && hint.seq)).toEqual([2]);
+      expect(first.bus.healthy).toBe(true);
+    });
+
     test("locate() finds an account as soon as it is registered, and not at the node that asks", async () => {
       const account = newAccount();
       await second.bus.register(second.node, account);
