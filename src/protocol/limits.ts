@@ -14,7 +14,7 @@ export const LIMITS = {
   authenticationMs: 5_000,
   /** Milliseconds a socket ticket lives; it works once. Beyond: `unauthorized`. */
   ticketMs: 30_000,
-  /** Sockets of one session. Beyond: close `too_many_sockets`. */
+  /** Sockets of one session at one node. Beyond: close `too_many_sockets`. */
   socketsPerSession: 5,
   /** Sockets of one address that have not authenticated. Beyond: HTTP 429 in place of the upgrade. */
   unauthenticatedPerAddress: 100,
