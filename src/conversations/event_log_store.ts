@@ -1,8 +1,9 @@
 /**
- * The one statement that appends to logs: `append_events` (0012), called once per batch.
+ * The one statement that appends to logs: `append_batch` (0015), called once per batch.
  * What it locks, and why it is a function, is written there.
  */
 import type { Sql } from "../platform/postgres.ts";
+import { booleanArray, intArray, smallintArray, uuidArray } from "../platform/postgres_arrays.ts";
 import type { AccountId, ConversationId, MessageId } from "../protocol/mod.ts";
 
 /** What an event is, as `events.kind` stores it. */
@@ -68,17 +69,17 @@ const REFUSALS: Readonly<Record<number, Refused["status"]>> = {
 };
 
 const APPEND = `
-  select o_ord as ord, o_status as status, o_seq as seq, o_version as version, o_at as at, o_expires as expires
-  from append_events($1::uuid[], $2::uuid[], $3::uuid[], $4::int[], $5::smallint[], $6::int[], $7::boolean[],
-                     $8::int[], $9::int[], $10::bytea, $11::bytea, $12::boolean)`;
+  select o_status as status, o_seq as seq, o_version as version, o_at as at, o_expires as expires
+  from append_batch($1::uuid[], $2::int[], $3::int[], $4::uuid[], $5::uuid[], $6::int[], $7::int[], $8::int[], $9::int[],
+                    $10::smallint[], $11::int[], $12::boolean[], $13::int[], $14::int[], $15::bytea, $16::bytea, $17::boolean)`;
 
+/** One element for each event of the batch. */
 interface AppendRow {
-  readonly ord: number;
-  readonly status: number;
-  readonly seq: number;
-  readonly version: number;
-  readonly at: number;
-  readonly expires: number | null;
+  readonly status: readonly number[];
+  readonly seq: readonly number[];
+  readonly version: readonly number[];
+  readonly at: readonly number[];
+  readonly expires: readonly (number | null)[];
 }
 
 /**
@@ -94,32 +95,75 @@ export async function appendEvents(
   requests: readonly AppendRequest[],
   wait: boolean,
 ): Promise<(Appended | Refused)[]> {
-  const lengths = requests.map((request) => request.body.length);
-  const rows = await sql.query<AppendRow>(
-    APPEND,
-    [
-      requests.map((request) => request.id),
-      requests.map((request) => request.conversationId),
-      requests.map((request) => request.senderId),
-      requests.map((request) => request.membersVersion),
-      requests.map((request) => EVENT_KINDS[request.kind]),
-      requests.map((request) => request.expireAfter),
-      requests.map((request) => request.counts),
-      offsetsOf(lengths),
-      lengths,
-      // One bytea with offsets: the driver would write an array of them as hexadecimal text.
-      Buffer.concat(requests.map((request) => request.digest)),
-      Buffer.concat(requests.map((request) => request.body)),
-      wait,
-    ],
-    "append_events",
+  const [row] = await sql.query<AppendRow>(APPEND, parametersOf(requests, wait), "append_batch");
+  if (row?.status.length !== requests.length) throw new Error("Answer every event of a batch");
+  return requests.map((_, i) =>
+    toAnswer({
+      status: row.status[i] ?? -1,
+      seq: row.seq[i] ?? 0,
+      version: row.version[i] ?? 0,
+      at: row.at[i] ?? 0,
+      expires: row.expires[i] ?? null,
+    }),
   );
-  const answers = new Map(rows.map((row) => [row.ord - 1, toAnswer(row)]));
-  return requests.map((request, index) => {
-    const answer = answers.get(index);
-    if (answer === undefined) throw new Error(`Answer every event of a batch: none for ${request.id}`);
-    return answer;
+}
+
+/** Where the events of one conversation stand in a batch. Places count from 1. */
+interface BatchHead {
+  place: number;
+  events: number;
+  counted: number;
+  last: number;
+  lastMessage: number;
+}
+
+/** The parameters as `append_batch` (0015) names them. */
+function parametersOf(requests: readonly AppendRequest[], wait: boolean): unknown[] {
+  const heads = new Map<ConversationId, BatchHead>();
+  for (const { conversationId } of requests) {
+    if (!heads.has(conversationId))
+      heads.set(conversationId, { place: 0, events: 0, counted: 0, last: 0, lastMessage: 0 });
+  }
+  const rising = [...heads.keys()].sort();
+  rising.forEach((id, i) => {
+    const head = heads.get(id);
+    if (head !== undefined) head.place = i + 1;
   });
+  const [headOf, places, counted, offsets]: [number[], number[], number[], number[]] = [[], [], [], []];
+  let offset = 0;
+  requests.forEach((request, i) => {
+    const head = heads.get(request.conversationId);
+    if (head === undefined) return;
+    head.events++;
+    if (request.counts) head.counted++;
+    head.last = i + 1;
+    if (request.kind === "message") head.lastMessage = i + 1;
+    headOf.push(head.place);
+    places.push(head.events);
+    counted.push(head.counted);
+    offsets.push(offset);
+    offset += request.body.length;
+  });
+  return [
+    uuidArray(rising),
+    intArray(rising.map((id) => heads.get(id)?.last ?? 0)),
+    intArray(rising.map((id) => heads.get(id)?.lastMessage ?? 0)),
+    uuidArray(requests.map(({ id }) => id)),
+    uuidArray(requests.map(({ senderId }) => senderId)),
+    intArray(headOf),
+    intArray(places),
+    intArray(counted),
+    intArray(requests.map(({ membersVersion }) => membersVersion)),
+    smallintArray(requests.map(({ kind }) => EVENT_KINDS[kind])),
+    intArray(requests.map(({ expireAfter }) => expireAfter ?? -1)),
+    booleanArray(requests.map(({ counts }) => counts)),
+    intArray(offsets),
+    intArray(requests.map(({ body }) => body.length)),
+    // One bytea with offsets: the driver would write an array of them as hexadecimal text.
+    Buffer.concat(requests.map(({ digest }) => digest)),
+    Buffer.concat(requests.map(({ body }) => body)),
+    wait,
+  ];
 }
 
 /** Whether a statement gave up because somebody else held a lock (SQLSTATE 55P03). */
@@ -132,26 +176,26 @@ export function isTransactionLoss(error: unknown): boolean {
   return error instanceof Error && "code" in error && typeof error.code === "string" && error.code.startsWith("40");
 }
 
-function offsetsOf(lengths: readonly number[]): number[] {
-  let next = 0;
-  return lengths.map((length) => {
-    const offset = next;
-    next += length;
-    return offset;
-  });
+/** What every function that writes an event gives of one. */
+interface AnswerRow {
+  readonly status: number;
+  readonly seq: number;
+  readonly version: number;
+  readonly at: number;
+  readonly expires: number | null;
 }
 
-function toAnswer(row: AppendRow): Appended | Refused {
+function toAnswer(row: AnswerRow): Appended | Refused {
   if (row.status > 1) {
     const status = REFUSALS[row.status];
-    if (status === undefined) throw new Error(`Know every status of append_events: current value is ${row.status}`);
+    if (status === undefined) throw new Error(`Know every status of append_batch: current value is ${row.status}`);
     return { status };
   }
   return placeOf(row);
 }
 
 /** What every function that writes an event gives of it, where it was stored now or before. */
-export function placeOf(row: Pick<AppendRow, "status" | "seq" | "version" | "at" | "expires">): Appended {
+export function placeOf(row: AnswerRow): Appended {
   return {
     status: row.status === 0 ? "stored" : "known",
     seq: row.seq,

@@ -179,6 +179,57 @@ test("append() lets the check of an equal version stand, and gives the newer ver
   });
 });
 
+test("append() stores the same of a batch that it need not judge as of one that it must", async () => {
+  const { db } = database;
+  const conversations = await Promise.all(
+    [null, 3_600, null].map((retentionSeconds) => createConversation(db, [ann, bob], { retentionSeconds })),
+  );
+  const expected = (kind: number, at: number, after: number | null, keep: number | null) => ({
+    ...{ kind, at, kept: keep === null },
+    expires: after === null && keep === null ? null : at + 1_000 * Math.min(after ?? 1e9, keep ?? 1e9),
+  });
+  // Version 0 fits no head, so one such event has the whole batch judged.
+  for (const membersVersion of [1, 0]) {
+    const batch = upTo(60).map((n) =>
+      message(conversations[n % 3] as ConversationId, n % 2 === 0 ? ann : bob, `message ${n}`, {
+        ...{ counts: n % 5 !== 0, kind: n % 7 === 0 ? ("notice" as const) : ("message" as const) },
+        ...{ expireAfter: n % 4 === 0 ? n * 100 : null, membersVersion: n === 60 ? membersVersion : 1 },
+      }),
+    );
+    const outcomes = await Promise.all(batch.map((request) => log.append(request)));
+    for (const [c, conversation] of conversations.entries()) {
+      const mine = batch.flatMap((request, i) =>
+        request.conversationId === conversation ? [{ request, outcome: appended(outcomes[i] as AppendOutcome) }] : [],
+      );
+      const stored = (await readLog(db, conversation)).slice(-mine.length);
+      const head = await readHead(db, conversation);
+      let counted = (stored[0]?.counted ?? 0) - (mine[0]?.request.counts ? 1 : 0);
+      for (const [i, { request, outcome }] of mine.entries()) {
+        if (request.counts) counted++;
+        const row = stored[i];
+        expect(row).toMatchObject({ seq: outcome.seq, id: request.id, sender: request.senderId, counted });
+        expect({
+          kind: row?.kind,
+          at: row?.at.getTime(),
+          kept: row?.kept,
+          expires: row?.expires_at?.getTime() ?? null,
+        }).toEqual(
+          expected(request.kind === "message" ? 1 : 3, outcome.createdAt, request.expireAfter, c === 1 ? 3_600 : null),
+        );
+        expect(outcome).toMatchObject({
+          status: "stored",
+          membersVersion: 1,
+          expiresAt: row?.expires_at?.getTime() ?? null,
+        });
+        expect(row?.body).toBe(new TextDecoder().decode(request.body));
+      }
+      const lastMessage = stored.filter((row) => row.kind === 1).at(-1);
+      expect(head).toMatchObject({ last_seq: stored.at(-1)?.seq, counted, last_message_id: lastMessage?.id });
+      expect(head.last_message_at).toEqual(lastMessage?.at as Date);
+    }
+  }
+});
+
 test("append() refuses ids more than 24 h away unless they are stored, however long ago [MSG-7]", async () => {
   const { db } = database;
   const conversation = await createConversation(db, [ann, bob]);

@@ -58,7 +58,7 @@ export function message(
 ): AppendRequest {
   const body = new TextEncoder().encode(text);
   return {
-    ...{ id: newMessageId(), conversationId, senderId, membersVersion: 0, kind: "message" as const },
+    ...{ id: newMessageId(), conversationId, senderId, membersVersion: 1, kind: "message" as const },
     ...{ body, digest: digestOf(body), expireAfter: null, counts: true },
     ...changes,
   };
