@@ -5,6 +5,7 @@
  * The capacity is sought in a closed loop; latency is taken in an open loop at half of it. In the same
  * run raw Bun relays the same frames between the same number of sockets by the same load generator.
  */
+import { createEmptyDatabase } from "../support/postgres.ts";
 import { type Bench, connectLoad, note, startServer, watch } from "./bench.ts";
 import { ROOT, SECRET } from "./bench_server.ts";
 import { relayRate } from "./limits.ts";
@@ -24,11 +25,9 @@ const WARM_MS = 2_000;
 
 /** Runs W2; with `against` two checkouts in turn. */
 export async function w2(bench: Bench): Promise<void> {
-  await prepare(bench);
-  const pairs = await createPairs(bench.db, SECRET, bench.options.pairs);
   const { against, set } = bench.options;
-  if (against !== null || Object.keys(set).length > 0)
-    return compare(bench, pairs, { root: against ?? ROOT, env: set });
+  if (against !== null || Object.keys(set).length > 0) return compare(bench, { root: against ?? ROOT, env: set });
+  const pairs = await prepare(bench, HERE);
   const perSecond = await alone(bench, pairs);
   const { profile } = bench.options;
   for (const [stage, share] of profile === null ? [] : stageShares(profile)) {
@@ -89,10 +88,20 @@ async function alone(bench: Bench, pairs: readonly Pair[]): Promise<number> {
   return perSecond;
 }
 
-/** A statement that grew with the day before would not be the one that is measured. */
-async function prepare(bench: Bench): Promise<void> {
-  await using _server = await startServer(bench); // makes the partitions
+/** Which server is measured. */
+interface Side {
+  readonly root: string;
+  readonly env: Readonly<Record<string, string>>;
+}
+
+const HERE: Side = { root: ROOT, env: {} };
+
+/** Makes the schema, the partitions and the pairs. A checkpoint of what came before would be measured too. */
+async function prepare(bench: Bench, side: Side): Promise<Pair[]> {
+  await using _server = await startServer(bench, side);
+  const pairs = await createPairs(bench.db, SECRET, bench.options.pairs);
   await bench.db.query("checkpoint");
+  return pairs;
 }
 
 async function measure(
@@ -124,30 +133,53 @@ async function measure(
   };
 }
 
-/** What the other server of a comparison is. */
-interface Other {
-  readonly root: string;
-  readonly env: Readonly<Record<string, string>>;
+async function compare(bench: Bench, other: Side): Promise<void> {
+  // A database each, for their migrations may differ.
+  await using database = await createEmptyDatabase();
+  const there = { ...bench, db: database.db, databaseUrl: database.url };
+  const sides = [
+    { name: "A here", bench, side: HERE, pairs: await prepare(bench, HERE) },
+    { name: "B there", bench: there, side: other, pairs: await prepare(there, other) },
+  ] as const;
+  const rounds: { rate: number; server: number; postgres: number }[] = [];
+  for (let round = 0; round < bench.options.rounds; round++) {
+    const [a, b] = [await figuresOf(sides[0]), await figuresOf(sides[1])];
+    rounds.push({ rate: a.rate / b.rate, server: a.server / b.server, postgres: a.postgres / b.postgres });
+  }
+  const middle = (of: (round: (typeof rounds)[number]) => number) => median(rounds.map(of));
+  note(
+    bench,
+    "w2",
+    "rate A / B, median of the rounds",
+    middle(({ rate }) => rate),
+    "",
+  );
+  note(
+    bench,
+    "w2",
+    "the server's time a message A / B, median",
+    middle(({ server }) => server),
+    "",
+  );
+  note(
+    bench,
+    "w2",
+    "Postgres' time a message A / B, median",
+    middle(({ postgres }) => postgres),
+    "",
+  );
 }
 
-async function compare(bench: Bench, pairs: readonly Pair[], other: Other): Promise<void> {
-  const rounds: { rate: number; cost: number }[] = [];
-  const figuresOf = async (which: Other | undefined) => {
-    await using server = await startServer(bench, which);
-    using load = await connectLoad(server, pairs);
-    const { capacity, batch } = await measure(bench, server, load, watch(bench, server.pid, load.pid));
-    const rate = capacity.answered / capacity.seconds;
-    const perMessage = ((capacity.cpu["server"] ?? 0) / rate) * 1e6;
-    const text = `server ${perMessage.toFixed(1)} µs/msg, ${batch.events.toFixed(0)} a batch, ${cpuText(capacity.cpu)}`;
-    note(bench, "w2", which === undefined ? "A here" : "B there", rate, "msg/s", text);
-    return { rate, cost: perMessage };
-  };
-  for (let round = 0; round < bench.options.rounds; round++) {
-    const [here, there] = [await figuresOf(undefined), await figuresOf(other)];
-    rounds.push({ rate: here.rate / there.rate, cost: here.cost / there.cost });
-  }
-  note(bench, "w2", "rate A / B, median of the rounds", median(rounds.map(({ rate }) => rate)), "");
-  note(bench, "w2", "processor time a message A / B, median", median(rounds.map(({ cost }) => cost)), "");
+async function figuresOf(one: { name: string; bench: Bench; side: Side; pairs: readonly Pair[] }) {
+  const { name, bench, side, pairs } = one;
+  await using server = await startServer(bench, side);
+  using load = await connectLoad(server, pairs);
+  const { capacity, batch } = await measure(bench, server, load, watch(bench, server.pid, load.pid));
+  const rate = capacity.answered / capacity.seconds;
+  const costOf = (process: string) => ((capacity.cpu[process] ?? 0) / rate) * 1e6;
+  const costs = Object.keys(capacity.cpu).map((process) => `${process} ${costOf(process).toFixed(1)}`);
+  note(bench, "w2", name, rate, "msg/s", `µs/msg: ${costs.join(", ")}; ${batch.events.toFixed(0)} a batch`);
+  return { rate, server: costOf("server"), postgres: costOf("postgres") };
 }
 
 function lost({ unanswered, undelivered }: TrafficResult): number {
