@@ -15,6 +15,8 @@ export interface RegistryOptions<Key, Message> {
   readonly restarts: number;
   readonly now: () => number;
   readonly onFailure: (key: Key, failure: Failure<Message>) => void;
+  /** Called whenever an actor's turn is over. */
+  readonly afterTurn?: () => void;
 }
 
 /** See the head of this file. */
@@ -28,7 +30,7 @@ export class Registry<Key, Message> implements Disposable {
   constructor(definition: ActorDefinition<Key, Message>, options: RegistryOptions<Key, Message>) {
     this.#host = {
       definition,
-      scheduler: new Scheduler(),
+      scheduler: new Scheduler(options.afterTurn),
       mailbox: options.mailbox,
       restarts: options.restarts,
       now: options.now,

@@ -15,8 +15,14 @@ const ROUND = 2_048;
 
 /** One queue of turns; one a process is enough. */
 export class Scheduler {
+  readonly #afterTurn: () => void;
   #ready: Runnable[] = [];
   #running = false;
+
+  /** `afterTurn` is called whenever a turn is over. */
+  constructor(afterTurn: () => void = () => {}) {
+    this.#afterTurn = afterTurn;
+  }
 
   /** Gives `runnable` a turn; the caller sees to it that it stands in the queue once. */
   schedule(runnable: Runnable): void {
@@ -37,6 +43,7 @@ export class Scheduler {
       const runnable = this.#ready[i];
       if (runnable === undefined) continue;
       const { handled, more } = runnable.run(Math.min(TURN, budget));
+      this.#afterTurn();
       budget -= Math.max(1, handled);
       if (more) this.#ready.push(runnable);
     }

@@ -59,8 +59,14 @@ class BunSocketPort implements SocketPort {
     this.#socket = socket;
   }
 
-  send(text: string): number {
-    return this.#socket.send(text);
+  send(frames: readonly string[]): boolean {
+    const [first] = frames;
+    if (frames.length === 1 && first !== undefined) return this.#socket.sendText(first) !== 0;
+    let taken = true;
+    this.#socket.cork(() => {
+      for (let i = 0; taken && i < frames.length; i++) taken = this.#socket.sendText(frames[i] ?? "") !== 0;
+    });
+    return taken;
   }
 
   close(code: number, reason: string): void {
@@ -73,10 +79,6 @@ class BunSocketPort implements SocketPort {
 
   ping(): void {
     this.#socket.ping();
-  }
-
-  cork(work: () => void): void {
-    this.#socket.cork(work);
   }
 
   buffered(): number {

@@ -26,10 +26,10 @@ export type Generation = symbol;
 
 /** What a feed needs of its socket and of its actor. */
 export interface FeedHost {
-  /** Sends to the socket; `full`: it was taken, and nothing more should be sent until `drained`. */
-  send(text: string): "sent" | "full" | "closed";
-  /** Runs `work` so that what it sends leaves in as few packets as possible. */
-  cork(work: () => void): void;
+  /** Sends to the socket; false where it was not taken, because the socket has closed. */
+  send(text: string): boolean;
+  /** Whether no event should be sent until {@link Feed.drained}: the socket is full, or closed. */
+  readonly blocked: boolean;
   encode(frame: ServerFrame): string;
   encodeEvent(entry: LogEntry): string;
   /** Starts to list what the device is behind in; the outcome comes by {@link Feed.listed}. */
@@ -85,7 +85,6 @@ export class Feed {
   #reads = 0;
   #failed = false;
   #listFailed = false;
-  #blocked = false;
   #unacknowledged = 0;
   /** Since when the window of unacknowledged events is full (ms), or `null`. */
   fullSince: number | null = null;
@@ -164,7 +163,7 @@ export class Feed {
     if (behind === undefined || page === null) {
       this.#behind.delete(conversationId);
       this.#before.delete(conversationId); // a claim of what is not the caller's would stay for ever
-    } else this.#host.cork(() => this.#sendPage(conversationId, behind, page));
+    } else this.#sendPage(conversationId, behind, page);
     this.#pump();
   }
 
@@ -242,7 +241,6 @@ export class Feed {
 
   /** The socket's buffer is empty again. */
   drained(): void {
-    this.#blocked = false;
     this.#pump();
   }
 
@@ -256,7 +254,7 @@ export class Feed {
   }
 
   get #open(): boolean {
-    return !this.#blocked && this.fullSince === null;
+    return this.fullSince === null && !this.#host.blocked;
   }
 
   #forgetOldClaims(): void {
@@ -345,13 +343,8 @@ export class Feed {
   }
 
   #push(cursor: Cursor, seq: number, at: number, text: string): void {
-    const outcome = this.#host.send(text);
-    if (outcome === "closed") {
-      this.#blocked = true; // the cursor stays where it is, and recovers it on the next socket
-      return;
-    }
-    if (outcome === "full") this.#blocked = true;
-    this.#sent(cursor, seq, at);
+    // What was not taken leaves the cursor where it is, which recovers it on the next socket.
+    if (this.#host.send(text)) this.#sent(cursor, seq, at);
   }
 
   #sent(cursor: Cursor, seq: number, at: number | null): void {
@@ -363,6 +356,6 @@ export class Feed {
   }
 
   #send(frame: ServerFrame): void {
-    if (this.#host.send(this.#host.encode(frame)) === "full") this.#blocked = true;
+    this.#host.send(this.#host.encode(frame));
   }
 }

@@ -12,6 +12,7 @@ import { type AccountId, type CloseReason, type Codec, jsonCodec, LIMITS, type S
 import type { Bus, BusStatus, NodeId } from "./bus.ts";
 import { type DispatchDeps, dispatch } from "./dispatch.ts";
 import { HeadWatch } from "./head_watch.ts";
+import { Outgoing } from "./outgoing.ts";
 import { Router } from "./router.ts";
 import { Session, type SessionDeps, type SessionOrigin, type SocketPort } from "./session.ts";
 import { SessionWatch } from "./session_watch.ts";
@@ -73,6 +74,7 @@ export class Hub implements AsyncDisposable {
   readonly #actors: Registry<AccountId, UserMessage>;
   readonly #sessionDeps: SessionDeps;
   readonly #sessions = new Set<Session>();
+  readonly #outgoing = new Outgoing();
   /** Sockets that have not authenticated, by address [LIM-5]. */
   readonly #waiting = new Map<string, number>();
   readonly #heads: HeadWatch<Session>;
@@ -128,6 +130,7 @@ export class Hub implements AsyncDisposable {
         restarts: LIMITS.failuresPerMinute * 2,
         now: () => steadyNow(options.clock),
         onFailure: (account, { error }) => options.observer.actorFailed(account, error),
+        afterTurn: () => this.#outgoing.flush(),
       },
     );
     this.#sessionDeps = this.#makeSessionDeps();
@@ -285,6 +288,7 @@ export class Hub implements AsyncDisposable {
       frame: (session, frame, place, bytes) =>
         this.#actors.tell(session.principal.accountId, { type: "frame", session, frame, place }, bytes),
       drained: (session) => this.#actors.find(session.principal.accountId)?.settle({ type: "drained", session }),
+      wrote: (session) => this.#outgoing.add(session),
       newRequestId: this.#options.newRequestId,
       onFailure: (session, requestId, error) => observer.frameFailed(session, requestId, error),
       onClosed: (session, reason) => {

@@ -30,13 +30,12 @@ import { SendOrder, type SendPlace } from "./send_order.ts";
 
 /** The socket underneath; `bun_socket.ts` makes it. */
 export interface SocketPort {
-  /** Bytes sent, 0 when the frame was dropped, -1 when it waits in the buffer. */
-  send(text: string): number;
+  /** Sends frames in as few packets as possible; false where one was dropped, and then none after it was sent. */
+  send(frames: readonly string[]): boolean;
   close(code: number, reason: string): void;
   /** Ends the connection without a closing handshake. */
   terminate(): void;
   ping(): void;
-  cork(work: () => void): void;
   /** Bytes that wait in the outbound buffer. */
   buffered(): number;
 }
@@ -53,6 +52,8 @@ export interface SessionDeps {
   /** Hands a frame to the actor; `place` is that of a `message`. */
   frame(session: Session, frame: ClientFrame, place: SendPlace | null, bytes: number): "accepted" | "full" | "stopped";
   drained(session: Session): void;
+  /** The session has frames to write: {@link Session.flush} is wanted soon. */
+  wrote(session: Session): void;
   newRequestId(): string;
   /** An error that is not a refusal; its cause belongs in the log, with the request id. */
   onFailure(session: Session, requestId: string, error: unknown): void;
@@ -87,6 +88,8 @@ const PONG_MS = 15_000;
 const REAUTH_MS = 60_000;
 /** What a peer is given to answer a close, before the connection is cut. */
 const CLOSING_MS = 5_000;
+/** Characters of frames that are written at once, and not only when the turn is over: what one packet train holds. */
+const FLUSH_CHARS = 16 * 1024;
 
 /** See the head of this file. */
 export class Session {
@@ -99,6 +102,9 @@ export class Session {
   #pingedAt: number;
   /** Since when the outbound buffer has not been empty (ms), or `null`. */
   #blockedSince: number | null = null;
+  /** Frames that leave together when the turn is over, and their characters. */
+  #outgoing: string[] | null = null;
+  #outgoingChars = 0;
   readonly #rate: FrameRate;
   #principal: Principal | null = null;
   #welcomeRef: Ref;
@@ -180,23 +186,40 @@ export class Session {
 
   /** Ends the socket; the client knows from the code's range what to do next [CLS-1]. */
   close(reason: CloseReason): void {
+    this.flush(); // what was said before comes before
     if (this.#over) return;
     this.#end(reason);
     this.#socket.close(CLOSE_CODES[reason], reason);
   }
 
-  /** Sends an encoded frame; see {@link Feed}. */
-  send(text: string): "sent" | "full" | "closed" {
-    if (this.#over) return "closed";
-    const sent = this.#socket.send(text);
-    if (sent > 0) return "sent";
-    if (sent === 0 || this.#socket.buffered() > LIMITS.outboundBytes) {
-      // Dropped or beyond the bound: what comes after would leave a hole, so nothing comes after.
-      this.close("slow_reader");
-      return sent === 0 ? "closed" : "full";
-    }
-    this.#blockedSince ??= this.#deps.now();
-    return "full";
+  /** Whether nothing more should be sent until `drained`: the socket is full, or over. */
+  get blocked(): boolean {
+    return this.#blockedSince !== null || this.#over;
+  }
+
+  /** Sends an encoded frame; false where it was not taken. It leaves with all others of this turn. */
+  send(text: string): boolean {
+    if (this.#over) return false;
+    if (this.#outgoing === null) {
+      this.#outgoing = [text];
+      this.#deps.wrote(this);
+    } else this.#outgoing.push(text);
+    this.#outgoingChars += text.length;
+    if (this.#outgoingChars >= FLUSH_CHARS) this.flush();
+    return true;
+  }
+
+  /** Writes what waits to the socket. */
+  flush(): void {
+    const frames = this.#outgoing;
+    if (frames === null || this.#over) return;
+    this.#outgoing = null;
+    this.#outgoingChars = 0;
+    const taken = this.#socket.send(frames);
+    const buffered = this.#socket.buffered();
+    // Dropped or beyond the bound: what comes after would leave a hole, so nothing comes after.
+    if (!taken || buffered > LIMITS.outboundBytes) this.close("slow_reader");
+    else if (buffered > 0) this.#blockedSince ??= this.#deps.now();
   }
 
   /** Encodes and sends a frame. */
@@ -212,12 +235,6 @@ export class Session {
   /** Encodes an entry of the log with the socket's codec. */
   encodeEvent(entry: LogEntry): string {
     return this.#deps.codec.encodeEvent(entry);
-  }
-
-  /** Runs `work`, and sends what it sends together. */
-  cork(work: () => void): void {
-    if (this.#over) return;
-    this.#socket.cork(work);
   }
 
   /** Answers a frame with an error; what is not a refusal is logged and leaves as `internal`. */

@@ -324,7 +324,9 @@ export class UserActor implements Behaviour<UserMessage> {
     const deps = this.#deps;
     const host: FeedHost = {
       send: (text) => session.send(text),
-      cork: (work) => session.cork(work),
+      get blocked() {
+        return session.blocked;
+      },
       encode: (frame) => session.encode(frame),
       encodeEvent: (entry) => session.encodeEvent(entry),
       list: (generation, beyond) =>

@@ -6,11 +6,10 @@ import { Session, type SessionDeps, type SocketPort } from "../../src/realtime/s
 test("Session bounds the bytes that wait while a token is verified", () => {
   const closes: number[] = [];
   const socket: SocketPort = {
-    send: (text) => text.length,
+    send: () => true,
     close: (code) => void closes.push(code),
     terminate: () => {},
     ping: () => {},
-    cork: (work) => work(),
     buffered: () => 0,
   };
   const deps: SessionDeps = {
@@ -22,6 +21,7 @@ test("Session bounds the bytes that wait while a token is verified", () => {
     detach: () => {},
     frame: () => "accepted",
     drained: () => {},
+    wrote: () => {},
     newRequestId: () => "request",
     onFailure: () => {},
     onClosed: () => {},

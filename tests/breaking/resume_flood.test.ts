@@ -29,9 +29,9 @@ test("Feed forgets a claim of what is not the caller's [RES-3]", () => {
   const host: FeedHost = {
     send: (text) => {
       frames.push(text);
-      return "sent";
+      return true;
     },
-    cork: (work) => work(),
+    blocked: false,
     encode: (frame) => JSON.stringify(frame),
     encodeEvent: (entry) => JSON.stringify(entry),
     list: (generation) => feed.listed(generation, []),

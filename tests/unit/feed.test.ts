@@ -41,8 +41,6 @@ class World {
   readonly frames: string[] = [];
   readonly pageSize: number;
   blocked = false;
-  /** A new feed learns by its first frame that the socket is full. */
-  unaware = false;
   /** The next event fills the socket's buffer. */
   fills = false;
   /** Pages show the log as it was when they were asked for, else as it is when they arrive. */
@@ -65,7 +63,6 @@ class World {
   begin(claims: ReadonlyMap<ConversationId, number>, withNewFeed: boolean): void {
     if (withNewFeed) {
       this.feed = new Feed(this.#host(), this.feed.standing());
-      this.unaware = this.blocked;
     }
     this.given.clear();
     this.floors.clear();
@@ -131,24 +128,25 @@ class World {
   }
 
   #host(): FeedHost {
+    const isBlocked = () => this.blocked;
     return {
+      get blocked() {
+        return isBlocked();
+      },
       send: (text) => {
         const frame = JSON.parse(text);
         if (frame.type === "message") {
-          expect(this.blocked && !this.unaware).toBe(false);
+          expect(this.blocked).toBe(false);
           this.#give(frame.conversation_id, frame.seq);
         }
         if (frame.type === "truncated") {
           for (const floors of [this.floors, this.gone]) floors.set(frame.conversation_id, frame.truncated_before - 1);
         }
         this.frames.push(frame.type);
-        this.unaware = false;
-        if (!this.fills) return this.blocked ? "full" : "sent";
+        this.blocked ||= this.fills;
         this.fills = false;
-        this.blocked = true;
-        return "full";
+        return true;
       },
-      cork: (work) => work(),
       encode: (frame: ServerFrame) => JSON.stringify(frame),
       encodeEvent: (entry: LogEntry) => event(entry.conversationId, entry.seq),
       list: (generation, beyond) => this.#list(generation, beyond),
@@ -417,9 +415,11 @@ describe("Feed", () => {
     const feed: Feed = new Feed({
       send: (text) => {
         if (open) sent.push(text);
-        return open ? "sent" : "closed";
+        return open;
       },
-      cork: (work) => work(),
+      get blocked() {
+        return !open;
+      },
       encode: (frame) => JSON.stringify(frame),
       encodeEvent: (one) => event(one.conversationId, one.seq),
       list: (generation) => void pages.push(() => feed.listed(generation, [{ conversationId: id, top: 3 }])),
