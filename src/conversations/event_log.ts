@@ -4,9 +4,9 @@
  * - An answer `stored` or `known` comes after the commit, with the event's place [P1].
  * - The events of one conversation are stored in the order of the calls to `append` [P2]. When one
  *   is answered `busy` or `unavailable`, so is every one behind it in that conversation, so a
- *   sender that repeats them in order keeps its order. An event that is appended after such an
- *   answer was given is not held back: who must keep order does that from `onRefused`, which is
- *   called before anything else runs.
+ *   sender that repeats them in order keeps its order. An event that is submitted after such an
+ *   answer was given is not held back: who must keep order does that when it is `settled`, which
+ *   happens before anything else runs. The reactions of a promise would come too late for that.
  * - An event is stored once, however often and wherever it is appended [P3].
  * - Bounded: events and bytes in a queue (`overloaded`), time (`busy`, `unavailable`).
  *
@@ -23,7 +23,12 @@ export type { AppendOutcome, LogLimits, LogObserver } from "./lane.ts";
 
 /** See the head of this file. Disposing refuses what is new, answers what is queued, and closes. */
 export interface EventLog extends AsyncDisposable {
-  /** Appends one event. Never rejects; answers within the limit `deadlineMs`. */
+  /**
+   * Appends one event. `settled` is called once, in the step in which the answer is known, within the
+   * limit `deadlineMs`, perhaps before `submit` returns; it must neither throw nor submit.
+   */
+  submit(request: AppendRequest, settled: (outcome: AppendOutcome) => void): void;
+  /** The same for callers to whom order does not matter. Never rejects. */
   append(request: AppendRequest): Promise<AppendOutcome>;
   /** Events that wait for an answer. */
   readonly depth: number;
@@ -41,9 +46,11 @@ export function openEventLog(db: Database, options: EventLogOptions): EventLog {
     { length: Math.max(1, options.lanes) },
     (_, index) => new Lane(db, `lane ${index}`, options),
   );
+  const submit: EventLog["submit"] = (request, settled) =>
+    lanes[laneOf(request.conversationId, lanes.length)]?.submit(request, settled);
   return {
-    append: (request) =>
-      lanes[laneOf(request.conversationId, lanes.length)]?.append(request) ?? Promise.resolve({ status: "failed" }),
+    submit,
+    append: (request) => new Promise((resolve) => submit(request, resolve)),
     get depth() {
       return lanes.reduce((sum, lane) => sum + lane.depth, 0);
     },

@@ -27,11 +27,6 @@ export interface AppendRequest {
   readonly expireAfter: number | null;
   /** Whether it counts as unread. */
   readonly counts: boolean;
-  /**
-   * Called when the event is answered `busy`, `unavailable` or `overloaded`, in that very step: what
-   * is appended afterwards can be held back. A promise's reactions come too late for that.
-   */
-  readonly onRefused?: (() => void) | undefined;
 }
 
 /** What the log says of an event that it holds. Times are milliseconds since the epoch. */

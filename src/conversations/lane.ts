@@ -3,7 +3,7 @@
  *
  * How an event goes:
  *
- *     append -> queue -> batch in flight -> settled
+ *     submit -> queue -> batch in flight -> settled
  *                 ^            |  fault: the connection is replaced, the batch goes back to the front
  *                 |            |  lock timeout: back to the front, and the next batch skips locked heads
  *                 +------------+  busy: back to the front, its conversation is parked
@@ -49,7 +49,7 @@ export interface LogLimits {
   readonly queueEvents: number;
   /** Bytes of bodies that may wait in a lane. Beyond: `overloaded`. */
   readonly queueBytes: number;
-  /** Milliseconds from `append` to the answer `busy` or `unavailable`. */
+  /** Milliseconds from `submit` to the answer `busy` or `unavailable`. */
   readonly deadlineMs: number;
   /** Milliseconds to wait for locked heads before they are skipped. */
   readonly lockMs: number;
@@ -61,7 +61,7 @@ export interface LogLimits {
 
 /** Told what a lane does; for logs and metrics. Must not throw. */
 export interface LogObserver {
-  /** A batch was answered; `waited`: milliseconds from the `append` of its first event until it was sent. */
+  /** A batch was answered; `waited`: milliseconds from the `submit` of its first event until it was sent. */
   readonly batch?: (events: number, milliseconds: number, waited: number) => void;
   /** An event was answered. */
   readonly settled?: (status: AppendOutcome["status"]) => void;
@@ -100,7 +100,7 @@ const CLOSE_MS = 1_000;
 interface Entry {
   readonly request: AppendRequest;
   readonly deadline: number;
-  readonly resolve: (outcome: AppendOutcome) => void;
+  readonly answer: (outcome: AppendOutcome) => void;
   settled: boolean;
 }
 
@@ -145,21 +145,19 @@ export class Lane implements AsyncDisposable {
     return this.#queue.length + this.#inFlight.length;
   }
 
-  /** Appends one event; never rejects. */
-  append(request: AppendRequest): Promise<AppendOutcome> {
+  /** Appends one event; see `EventLog.submit`. */
+  submit(request: AppendRequest, answer: (outcome: AppendOutcome) => void): void {
     const refusal = this.#refusal(request);
     if (refusal !== undefined) {
-      if (refusal !== "failed") request.onRefused?.();
+      answer({ status: refusal });
       this.#observer.settled?.(refusal);
-      return Promise.resolve({ status: refusal });
+      return;
     }
-    return new Promise((resolve) => {
-      this.#bytes += request.body.length;
-      this.#queue.push({ request, deadline: this.#now() + this.#limits.deadlineMs, resolve, settled: false });
-      this.#sweep ??= setTimeout(() => this.#sweepExpired(), SWEEP_MS);
-      this.#running ??= this.#run();
-      this.#wake?.();
-    });
+    this.#bytes += request.body.length;
+    this.#queue.push({ request, deadline: this.#now() + this.#limits.deadlineMs, answer, settled: false });
+    this.#sweep ??= setTimeout(() => this.#sweepExpired(), SWEEP_MS);
+    this.#running ??= this.#run();
+    this.#wake?.();
   }
 
   /** Refuses what is new, waits for what is queued (at most its deadline), and closes the connection. */
@@ -355,8 +353,7 @@ export class Lane implements AsyncDisposable {
     if (entry.settled) return;
     entry.settled = true;
     this.#bytes -= entry.request.body.length;
-    if (outcome.status === "busy" || outcome.status === "unavailable") entry.request.onRefused?.();
-    entry.resolve(outcome);
+    entry.answer(outcome);
     this.#observer.settled?.(outcome.status);
   }
 }

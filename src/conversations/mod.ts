@@ -25,5 +25,11 @@ export {
   requireMember,
 } from "./participants.ts";
 export { getConversation, listConversations, listMessages, type MessagePage } from "./read_conversations.ts";
-export { type SendMessageInput, type SentMessage, sendMessage } from "./send_message.ts";
+export {
+  type SendMessageInput,
+  type SendResult,
+  type SentMessage,
+  sendMessage,
+  submitMessage,
+} from "./send_message.ts";
 export { confirmDelivered, listUndelivered, type UndeliveredPage } from "./undelivered.ts";

@@ -26,40 +26,59 @@ export interface SendMessageInput {
   readonly content: MessageContent;
   /** Seconds until it expires; `null` for the conversation's retention. */
   readonly expiresIn: number | null;
-  /** Called in the step in which the message is refused as retryable; see {@link AppendRequest}. */
-  readonly onRefused?: () => void;
 }
 
-/** What came of it. */
+/** A message that is committed. */
 export interface SentMessage {
   readonly entry: LogEntry;
   readonly delivery: Delivery;
 }
 
+/** What came of a message: it is committed, or why it is not. */
+export type SendResult = SentMessage | { readonly error: unknown };
+
 /**
- * Stores a message and says whom to deliver it to, once it is committed.
+ * Stores a message and says whom to deliver it to, once it is committed. `done` is called once, in the
+ * step in which that is known, perhaps before `submitMessage` returns; it must neither throw nor submit.
  *
  * Errors: `conversation_not_found`, `encryption_mismatch`, `idempotency_conflict`, `conflict`,
  * `id_out_of_window`; retryable `busy`, `overloaded`, `unavailable`; `internal` where the log failed.
  */
-export function sendMessage(deps: ConversationsDeps, input: SendMessageInput): Promise<SentMessage> {
-  return new Promise((resolve, reject) => {
-    deps.heads.use(input.conversationId, (answer) => {
-      try {
-        if ("error" in answer) {
-          input.onRefused?.();
-          throw answer.error;
-        }
-        if (answer.head === null) throw new DomainError("conversation_not_found");
-        append(deps, answer.head, input).then(resolve, reject);
-      } catch (error) {
-        reject(error);
-      }
-    });
+export function submitMessage(
+  deps: ConversationsDeps,
+  input: SendMessageInput,
+  done: (result: SendResult) => void,
+): void {
+  deps.heads.use(input.conversationId, (answer) => {
+    if ("error" in answer) return done(answer);
+    if (answer.head === null) return done({ error: new DomainError("conversation_not_found") });
+    append(deps, answer.head, input, done);
   });
 }
 
-function append(deps: ConversationsDeps, head: Head, input: SendMessageInput): Promise<SentMessage> {
+/** The same for callers to whom order does not matter; throws the error. */
+export function sendMessage(deps: ConversationsDeps, input: SendMessageInput): Promise<SentMessage> {
+  return new Promise((resolve, reject) => {
+    submitMessage(deps, input, (result) => ("error" in result ? reject(result.error) : resolve(result)));
+  });
+}
+
+function append(
+  deps: ConversationsDeps,
+  head: Head,
+  input: SendMessageInput,
+  done: (result: SendResult) => void,
+): void {
+  let request: AppendRequest;
+  try {
+    request = requestOf(deps, head, input);
+  } catch (error) {
+    return done({ error });
+  }
+  deps.log.submit(request, (outcome) => conclude(deps, head, input, outcome, done));
+}
+
+function requestOf(deps: ConversationsDeps, head: Head, input: SendMessageInput): AppendRequest {
   const checked = head.members.get(input.senderId)?.canSend === true;
   try {
     checkContent(head.encryption, input.content);
@@ -68,21 +87,18 @@ function append(deps: ConversationsDeps, head: Head, input: SendMessageInput): P
     throw checked ? error : new DomainError("conversation_not_found");
   }
   const body = messageBody(deps, head, input.id, input.content, input.expiresIn);
-  return deps.log
-    .append({
-      id: input.id,
-      conversationId: head.id,
-      senderId: input.senderId,
-      // Version 0 fits no head: then the member row decides, for this node may not know of a join yet.
-      membersVersion: checked ? head.membersVersion : 0,
-      kind: "message",
-      body: body.bytes,
-      digest: body.digest,
-      expireAfter: input.expiresIn,
-      counts: true,
-      onRefused: input.onRefused,
-    })
-    .then((outcome) => conclude(deps, head, input, outcome));
+  return {
+    id: input.id,
+    conversationId: head.id,
+    senderId: input.senderId,
+    // Version 0 fits no head: then the member row decides, for this node may not know of a join yet.
+    membersVersion: checked ? head.membersVersion : 0,
+    kind: "message",
+    body: body.bytes,
+    digest: body.digest,
+    expireAfter: input.expiresIn,
+    counts: true,
+  };
 }
 
 const REFUSALS = {
@@ -102,11 +118,14 @@ function conclude(
   head: Head,
   input: SendMessageInput,
   outcome: AppendOutcome,
-): SentMessage | Promise<SentMessage> {
+  done: (result: SendResult) => void,
+): void {
   if (outcome.status === "conflict_id" || outcome.status === "id_out_of_window") {
-    return refuseToMember(deps, head, input.senderId, REFUSALS[outcome.status]);
+    return refuseToMember(deps, head, input.senderId, REFUSALS[outcome.status], done);
   }
-  if (outcome.status !== "stored" && outcome.status !== "known") throw new DomainError(REFUSALS[outcome.status]);
+  if (outcome.status !== "stored" && outcome.status !== "known") {
+    return done({ error: new DomainError(REFUSALS[outcome.status]) });
+  }
   const entry: LogEntry = {
     kind: "message",
     id: input.id,
@@ -118,27 +137,32 @@ function conclude(
     content: input.content,
   };
   const stored = outcome.status === "stored";
-  const sent = (current: Head | null) => ({
-    entry,
-    delivery: { entry, stored, recipients: recipientsOf(current, entry.seq) },
-  });
+  const sent = (current: Head | null) =>
+    done({ entry, delivery: { entry, stored, recipients: recipientsOf(current, entry.seq) } });
   if (head.membersVersion === outcome.membersVersion) return sent(head);
-  return deps.heads.atLeast(head.id, outcome.membersVersion).then(sent, (error) => {
+  deps.heads.atLeast(head.id, outcome.membersVersion).then(sent, (error) => {
     // Stored, but this node cannot learn for whom: the receipt stands, and recipients find it in the log.
     deps.onFault("recipients", error);
-    return sent(null);
+    sent(null);
   });
 }
 
 /** The log judges an id before it judges the sender; who is no member learns nothing of the conversation [MSG-8]. */
-async function refuseToMember(
+function refuseToMember(
   deps: ConversationsDeps,
   head: Head,
   senderId: AccountId,
   code: ErrorCode,
-): Promise<never> {
-  const current = await deps.heads.atLeast(head.id, head.membersVersion + 1); // looks again, whatever is known
-  throw new DomainError(current?.members.get(senderId)?.canSend === true ? code : "conversation_not_found");
+  done: (result: SendResult) => void,
+): void {
+  // Looks again, whatever is known.
+  deps.heads.atLeast(head.id, head.membersVersion + 1).then(
+    (current) => {
+      const isMember = current?.members.get(senderId)?.canSend === true;
+      done({ error: new DomainError(isMember ? code : "conversation_not_found") });
+    },
+    (error) => done({ error }),
+  );
 }
 
 /** The members who may see `seq`. */

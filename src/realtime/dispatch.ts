@@ -4,7 +4,7 @@ import {
   findVisibleTop,
   requireMember,
   type SendMessageInput,
-  type SentMessage,
+  type SendResult,
 } from "../conversations/mod.ts";
 import {
   type AccountId,
@@ -21,8 +21,8 @@ import type { Attachment, UserActor } from "./user_actor.ts";
 export interface DispatchDeps {
   readonly conversations: ConversationsDeps;
   readonly codec: Codec;
-  /** Sends a message; see `sendMessage`. */
-  readonly sendMessage: (input: SendMessageInput) => Promise<SentMessage>;
+  /** Sends a message; see `submitMessage`. */
+  readonly sendMessage: (input: SendMessageInput, done: (result: SendResult) => void) => void;
   /** Sends a frame to whoever of these is connected. */
   readonly signal: (to: readonly AccountId[], text: string) => void;
 }
@@ -40,8 +40,8 @@ export function dispatch(
     case "message": {
       if (place === null) throw new Error("Number a message before it is dispatched");
       const { type: _, ref: __, id, conversation_id: conversationId, expires_in: expiresIn = null, ...content } = frame;
-      return actor.send(attachment, frame, place, (onRefused) =>
-        deps.sendMessage({ senderId: actor.account, conversationId, id, content, expiresIn, onRefused }),
+      return actor.send(attachment, frame, place, (done) =>
+        deps.sendMessage({ senderId: actor.account, conversationId, id, content, expiresIn }, done),
       );
     }
     case "message_ack": {

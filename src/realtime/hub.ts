@@ -5,7 +5,7 @@
 
 import type { EndedSession, Principal } from "../accounts/mod.ts";
 import { Registry } from "../actor/mod.ts";
-import { type Conversations, sendMessage } from "../conversations/mod.ts";
+import { type Conversations, submitMessage } from "../conversations/mod.ts";
 import { Batcher } from "../platform/batcher.ts";
 import { type Clock, steadyNow } from "../platform/clock.ts";
 import { type AccountId, type CloseReason, type Codec, jsonCodec, LIMITS, type SessionId } from "../protocol/mod.ts";
@@ -241,7 +241,7 @@ export class Hub implements AsyncDisposable {
     const dispatchDeps: DispatchDeps = {
       conversations,
       codec: this.#codec,
-      sendMessage: (input) => sendMessage(conversations, input),
+      sendMessage: (input, done) => submitMessage(conversations, input, done),
       signal: (to, text) => this.router.signal(to, text),
     };
     const handle = this.#options.dispatch ?? dispatch;

@@ -244,9 +244,17 @@ export class Session {
     this.#sendError(known.code, requestId, frame, known.details);
   }
 
-  /** Refuses a message; after a retryable refusal, later ones to that conversation wait for it [MSG-5]. */
+  /**
+   * Notes a refusal, in the step in which it is given: after a retryable one, later messages to that
+   * conversation wait for the refused one [MSG-5]. False where the socket waits for too many.
+   */
+  hold(place: SendPlace, error: unknown): boolean {
+    return !mayComeAgain(error) || this.order.refuse(place);
+  }
+
+  /** Refuses a message, and holds back what comes after it. */
   refuseMessage(place: SendPlace, frame: { readonly ref?: Ref; readonly id?: MessageId }, error: unknown): void {
-    const kept = !mayComeAgain(error) || this.order.refuse(place);
+    const kept = this.hold(place, error);
     this.refuse(frame, error);
     if (!kept) this.close("flooding");
   }

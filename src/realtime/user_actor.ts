@@ -11,7 +11,7 @@
  * The order matters: an actor registers before it reads, a sender commits before it looks up.
  */
 import type { ActorRef, Behaviour, Failure } from "../actor/mod.ts";
-import type { BehindRow, Page, SentMessage } from "../conversations/mod.ts";
+import type { BehindRow, Page, SendResult, SentMessage } from "../conversations/mod.ts";
 import type { AccountId, ClientFrame, ConversationId } from "../protocol/mod.ts";
 import { DomainError, LIMITS } from "../protocol/mod.ts";
 import { Feed, type FeedHost, type Generation, type Standing } from "./feed.ts";
@@ -19,8 +19,8 @@ import type { SendPlace } from "./send_order.ts";
 import type { Session } from "./session.ts";
 import type { MessageFrame, UserMessage } from "./user_message.ts";
 
-/** Begins a send; `onRefused` is called in the step in which it is refused as retryable. */
-type SendWork = (onRefused: () => void) => Promise<SentMessage>;
+/** Begins a send; `done` is called in the step in which its outcome is known. */
+type SendWork = (done: (result: SendResult) => void) => void;
 
 /** What the actor keeps of one socket. */
 export interface Attachment {
@@ -234,14 +234,12 @@ export class UserActor implements Behaviour<UserMessage> {
     if (attachment.inFlight >= LIMITS.sendsInFlight) {
       return session.refuseMessage(place, frame, new DomainError("too_many_in_flight"));
     }
-    // What this actor hands to the log next must know of a refusal already.
-    const outcome = work(() => void session.order.refuse(place)); // if it throws, nothing was begun
+    work((result) => {
+      if (!("error" in result)) return this.self.settle({ type: "sent", session, frame, message: result });
+      session.hold(place, result.error); // what this actor hands to the log next must know of it already
+      this.self.settle({ type: "send_failed", session, frame, place, error: result.error });
+    });
     attachment.inFlight++;
-    this.self.pipe(
-      outcome,
-      (message) => ({ type: "sent", session, frame, message }),
-      (error) => ({ type: "send_failed", session, frame, place, error }),
-    );
   }
 
   #sent(attachment: Attachment, frame: MessageFrame, sent: SentMessage): void {

@@ -15,10 +15,9 @@ beforeAll(async () => {
   server = await startApp({
     hub: {
       dispatch: (deps, actor, attachment, frame, place) => {
-        const sendMessage: typeof deps.sendMessage = (input) => {
-          if (input.content.encrypted_content !== refusing) return deps.sendMessage(input);
-          input.onRefused?.();
-          return Promise.reject(new DomainError("overloaded"));
+        const sendMessage: typeof deps.sendMessage = (input, done) => {
+          if (input.content.encrypted_content !== refusing) deps.sendMessage(input, done);
+          else done({ error: new DomainError("overloaded") });
         };
         dispatch({ ...deps, sendMessage }, actor, attachment, frame, place);
       },
