@@ -53,7 +53,7 @@ async function announceIn(
   conversationId: ConversationId,
 ): Promise<Delivery | null> {
   const notice: Notice = { notice: "key_changed", user_id: change.accountId, fingerprint: change.fingerprint };
-  const body = noticeBody(deps.digestKey, notice);
+  const body = noticeBody(deps.digests, notice);
   const random = createHash("sha256").update(`${change.fingerprint} ${conversationId}`).digest();
   const id = uuidv7(change.changedAt, random) as MessageId;
   const outcome = await deps.log.append({

@@ -4,10 +4,10 @@
  * retry is known from another body even after the bytes are gone, and the digest tells
  * nobody without the key anything about them.
  */
-import { createHmac } from "node:crypto";
+import type { KeyedHash } from "../platform/keyed_hash.ts";
 import type { Encryption, MembershipChange, MessageContent, MessageId, Notice } from "../protocol/mod.ts";
 import { DomainError } from "../protocol/mod.ts";
-import { EVENT_KINDS, type EventKind } from "./event_log.ts";
+import { DIGEST_BYTES, EVENT_KINDS, type EventKind } from "./event_log.ts";
 import type { Head } from "./head.ts";
 import type { Sealer } from "./sealer.ts";
 
@@ -17,6 +17,8 @@ export interface Body {
   /** 16 bytes. */
   readonly digest: Uint8Array;
 }
+
+const UTF8 = new TextEncoder();
 
 /** Refuses content whose fields do not fit the encryption: `encryption_mismatch`. */
 export function checkContent(encryption: Encryption, content: MessageContent): void {
@@ -32,13 +34,13 @@ export function checkContent(encryption: Encryption, content: MessageContent): v
 
 /** The body of a message, sealed where the conversation's encryption is `server`. */
 export function messageBody(
-  deps: { readonly sealer: Sealer; readonly digestKey: Uint8Array },
+  deps: { readonly sealer: Sealer; readonly digests: KeyedHash },
   head: Head,
   id: MessageId,
   content: MessageContent,
   expiresIn: number | null,
 ): Body {
-  const plain = Buffer.from(
+  const plain = UTF8.encode(
     JSON.stringify({
       message_type: content.message_type,
       content: content.content,
@@ -47,23 +49,23 @@ export function messageBody(
       reply_to: content.reply_to,
     }),
   );
-  const digest = digestOf(deps.digestKey, "message", plain, expiresIn);
+  const digest = digestOf(deps.digests, "message", plain, expiresIn);
   if (head.dataKey === null) return { bytes: plain, digest };
   return { bytes: deps.sealer.seal(head.dataKey, head.id, id, plain), digest };
 }
 
 /** The body of a membership change; it is never sealed, for it is the server's own knowledge. */
-export function membershipBody(digestKey: Uint8Array, change: MembershipChange): Body {
-  const plain = Buffer.from(JSON.stringify({ change: change.change, user_ids: change.user_ids }));
-  return { bytes: plain, digest: digestOf(digestKey, "membership", plain, null) };
+export function membershipBody(digests: KeyedHash, change: MembershipChange): Body {
+  const plain = UTF8.encode(JSON.stringify({ change: change.change, user_ids: change.user_ids }));
+  return { bytes: plain, digest: digestOf(digests, "membership", plain, null) };
 }
 
 /** The body of a notice; never sealed, like a membership change. */
-export function noticeBody(digestKey: Uint8Array, notice: Notice): Body {
-  const plain = Buffer.from(
+export function noticeBody(digests: KeyedHash, notice: Notice): Body {
+  const plain = UTF8.encode(
     JSON.stringify({ notice: notice.notice, user_id: notice.user_id, fingerprint: notice.fingerprint }),
   );
-  return { bytes: plain, digest: digestOf(digestKey, "notice", plain, null) };
+  return { bytes: plain, digest: digestOf(digests, "notice", plain, null) };
 }
 
 /** Reads a message's body back. */
@@ -77,10 +79,6 @@ export function openMessageBody(
   return JSON.parse(Buffer.from(plain.buffer, plain.byteOffset, plain.byteLength).toString());
 }
 
-function digestOf(key: Uint8Array, kind: EventKind, plain: Uint8Array, expiresIn: number | null): Uint8Array {
-  const digest = createHmac("sha256", key)
-    .update(`${EVENT_KINDS[kind]} ${expiresIn ?? ""} `)
-    .update(plain)
-    .digest();
-  return digest.subarray(0, 16);
+function digestOf(digests: KeyedHash, kind: EventKind, plain: Uint8Array, expiresIn: number | null): Uint8Array {
+  return digests.digest(`${EVENT_KINDS[kind]} ${expiresIn ?? ""} `, plain).subarray(0, DIGEST_BYTES);
 }

@@ -53,7 +53,7 @@ export async function createConversation(
   const id = uuidv7(now) as ConversationId;
   const userIds = [input.creatorId, ...others];
   const change = { change: "created", user_ids: userIds } as const;
-  const event = { id: newMessageId(now), ...membershipBody(deps.digestKey, change) };
+  const event = { id: newMessageId(now), ...membershipBody(deps.digests, change) };
   const outcome = await insertConversation(deps.db, {
     id,
     type: input.type,

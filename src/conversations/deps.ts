@@ -1,5 +1,6 @@
 /** What the use cases of this slice are given, and what they give back to be delivered. */
 import type { Clock } from "../platform/clock.ts";
+import type { KeyedHash } from "../platform/keyed_hash.ts";
 import type { Database } from "../platform/postgres.ts";
 import type { AccountId, LogEntry } from "../protocol/mod.ts";
 import type { CursorWriter } from "./cursors.ts";
@@ -16,8 +17,8 @@ export interface ConversationsDeps {
   readonly pages: PageReader;
   readonly cursors: CursorWriter;
   readonly sealer: Sealer;
-  /** 32 bytes; the key of the digests in the log. */
-  readonly digestKey: Uint8Array;
+  /** Makes the digests in the log. */
+  readonly digests: KeyedHash;
   readonly clock: Clock;
   /** Which of these accounts there are. */
   readonly existingAccounts: (ids: readonly AccountId[]) => Promise<ReadonlySet<AccountId>>;

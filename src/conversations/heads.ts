@@ -4,7 +4,7 @@
  * the log says so: every append gives the version under the head's lock, so a stale entry
  * is noticed by its first use and never decides anything.
  *
- * - Bounded: the least recently used entry goes first.
+ * - Bounded: what was not used since it was last passed over goes first, the oldest of it.
  * - `use` keeps order: callers that wait for the same conversation go on in the order they
  *   came, and nobody who comes later overtakes them.
  */
@@ -16,7 +16,7 @@ import type { Head } from "./head.ts";
 /** What a user of a head is given: the head, `null` where there is no such conversation, or why it is not known. */
 type HeadAnswer = { readonly head: Head | null } | { readonly error: unknown };
 
-type Entry = { head: Head } | { waiting: ((answer: HeadAnswer) => void)[]; stale: boolean };
+type Entry = { head: Head; used: boolean } | { waiting: ((answer: HeadAnswer) => void)[]; stale: boolean };
 
 /** Entries kept; a group of 1,000 costs about 100 KB, a dm about 1 KB. */
 const MOST_MEMBERS = 500_000;
@@ -37,9 +37,8 @@ export class Heads {
     if (entry === undefined) this.#load(id, [then]);
     else if ("waiting" in entry) entry.waiting.push(then);
     else {
-      this.#entries.delete(id); // to the end: the most recently used
-      this.#entries.set(id, entry);
-      then({ head: entry.head });
+      entry.used = true;
+      then(entry);
     }
   }
 
@@ -89,7 +88,7 @@ export class Heads {
   #loaded(id: ConversationId, waiting: ((answer: HeadAnswer) => void)[], answer: HeadAnswer): void {
     this.#entries.delete(id);
     if ("head" in answer && answer.head !== null) {
-      this.#entries.set(id, { head: answer.head });
+      this.#entries.set(id, { head: answer.head, used: false });
       this.#members += answer.head.members.size + 10;
       this.#trim();
     }
@@ -99,7 +98,14 @@ export class Heads {
   #trim(): void {
     for (const [id, entry] of this.#entries) {
       if (this.#members <= MOST_MEMBERS) return;
-      if ("head" in entry) this.#drop(id, entry.head);
+      if (!("head" in entry)) continue;
+      if (!entry.used) this.#drop(id, entry.head);
+      else {
+        // A second chance, at the end: the loop comes to it again if nothing else makes room.
+        entry.used = false;
+        this.#entries.delete(id);
+        this.#entries.set(id, entry);
+      }
     }
   }
 

@@ -1,6 +1,7 @@
 /** Opens the slice: partitions first, then the log, and the keeper of the retention beside it. */
 import { hkdfSync } from "node:crypto";
 import type { Clock } from "../platform/clock.ts";
+import { KeyedHash } from "../platform/keyed_hash.ts";
 import type { Database } from "../platform/postgres.ts";
 import type { AccountId, ConversationId } from "../protocol/mod.ts";
 import { CursorWriter } from "./cursors.ts";
@@ -69,7 +70,7 @@ export async function openConversations(options: OpenConversationsOptions): Prom
     cursors,
     sealer,
     pages: new PageReader(db, heads, sealer, cursors),
-    digestKey: new Uint8Array(hkdfSync("sha256", options.secretKey, "", "sotto digest v1", 32)),
+    digests: new KeyedHash(new Uint8Array(hkdfSync("sha256", options.secretKey, "", "sotto digest v1", 32))),
     clock: options.clock,
     existingAccounts: options.existingAccounts,
     onFault,

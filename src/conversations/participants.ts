@@ -61,7 +61,7 @@ async function change(
 ): Promise<Delivery> {
   const { actorId, conversationId, accountId } = input;
   const content = { change: what, user_ids: [accountId] } as const;
-  const body = membershipBody(deps.digestKey, content);
+  const body = membershipBody(deps.digests, content);
   // The id is the server's own and the clock that judges it is the database's.
   const id = newMessageId(deps.clock.now());
   const outcome = await changeMembership(deps.db, {

@@ -44,10 +44,18 @@ export function toEventFrame(entry: LogEntry): EventFrame {
     seq: entry.seq,
     id: entry.id,
     sender_id: entry.senderId,
-    created_at: new Date(entry.createdAt).toISOString(),
-    ...(entry.expiresAt === null ? {} : { expires_at: new Date(entry.expiresAt).toISOString() }),
+    created_at: timestampOf(entry.createdAt),
+    expires_at: entry.expiresAt === null ? undefined : timestampOf(entry.expiresAt), // left out by JSON
     ...entry.content,
   } as EventFrame;
+}
+
+let lastTime = { ms: Number.NaN, text: "" };
+
+/** A time as ISO 8601, UTC. The entries of a batch share theirs, so the last one is kept. */
+export function timestampOf(ms: number): string {
+  if (ms !== lastTime.ms) lastTime = { ms, text: new Date(ms).toISOString() };
+  return lastTime.text;
 }
 
 const KNOWN_TYPES: ReadonlySet<string> = new Set([
@@ -117,6 +125,8 @@ const QUOTE = 0x22;
 const BACKSLASH = 0x5c;
 
 function isShallow(text: string): boolean {
+  // Most frames: one object with nothing in it that could be another, and no need to look at every text.
+  if (text.indexOf("{", 1) < 0 && !text.includes("[")) return true;
   let depth = 0;
   for (let i = 0; i < text.length; i++) {
     const code = text.charCodeAt(i);

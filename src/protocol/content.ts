@@ -38,6 +38,17 @@ export const MessageContent = z.object({
 /** See {@link MessageContent}. */
 export type MessageContent = z.infer<typeof MessageContent>;
 
+/** The content alone of what carries it among other fields; what is absent is `undefined`, which JSON leaves out. */
+export function contentOf(carrier: MessageContent): MessageContent {
+  return {
+    message_type: carrier.message_type,
+    content: carrier.content,
+    encrypted_content: carrier.encrypted_content,
+    encryption_iv: carrier.encryption_iv,
+    reply_to: carrier.reply_to,
+  };
+}
+
 /** Seconds until the message expires; absent means the conversation's retention. */
 export const ExpiresIn = z.int().min(1).max(LIMITS.expirySeconds);
 

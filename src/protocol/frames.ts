@@ -127,7 +127,7 @@ export interface ReceiptFrame {
   readonly id: MessageId;
   readonly seq: number;
   readonly created_at: string;
-  readonly expires_at?: string;
+  readonly expires_at?: string | undefined;
   /** True: this receipt stands for the event, which is not sent again on this socket [MSG-3]. */
   readonly in_order: boolean;
 }

@@ -55,6 +55,8 @@ export interface Bus extends AsyncDisposable {
   readonly status: BusStatus;
   /** False while hints may be getting lost and nobody would notice: compare heads again and again. */
   readonly healthy: boolean;
+  /** True while there is no other node, so that nobody need be located or told; absent where that is not known. */
+  readonly alone?: boolean;
   /**
    * Joins as a node, once; rejects where a node of that name has joined. Without a way to the others it
    * resolves all the same, and the bus is not `healthy`: a node serves alone rather than not at all.

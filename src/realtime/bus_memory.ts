@@ -10,6 +10,11 @@ export class MemoryBus implements Bus {
   readonly #nodes = new Map<NodeId, NodeHandlers>();
   readonly #connected = new Map<AccountId, Set<NodeId>>();
 
+  /** What a node that joins later was not told, its accounts read from the log. */
+  get alone(): boolean {
+    return this.#nodes.size < 2;
+  }
+
   async join(node: NodeId, handlers: NodeHandlers): Promise<void> {
     if (this.#nodes.has(node)) throw new Error("Join under another name: a node of this one has joined");
     this.#nodes.set(node, handlers);
@@ -29,7 +34,6 @@ export class MemoryBus implements Bus {
 
   async locate(node: NodeId, accounts: readonly AccountId[]): Promise<ReadonlyMap<NodeId, readonly AccountId[]>> {
     const found = new Map<NodeId, AccountId[]>();
-    if (this.#nodes.size < 2) return found;
     for (const account of accounts) {
       for (const other of this.#connected.get(account) ?? []) {
         if (other === node) continue;

@@ -11,6 +11,7 @@ import {
   type ClientFrame,
   type Codec,
   type ConversationId,
+  contentOf,
   DomainError,
   type ServerFrame,
 } from "../protocol/mod.ts";
@@ -39,7 +40,8 @@ export function dispatch(
   switch (frame.type) {
     case "message": {
       if (place === null) throw new Error("Number a message before it is dispatched");
-      const { type: _, ref: __, id, conversation_id: conversationId, expires_in: expiresIn = null, ...content } = frame;
+      const { id, conversation_id: conversationId, expires_in: expiresIn = null } = frame;
+      const content = contentOf(frame);
       return actor.send(attachment, frame, place, (done) =>
         deps.sendMessage({ senderId: actor.account, conversationId, id, content, expiresIn }, done),
       );

@@ -75,6 +75,7 @@ export class Router {
   #send(hint: Hint): void {
     if (hint.to.length === 0) return;
     this.#local(hint);
+    if (this.#options.bus.alone) return;
     this.#outgoing.push(hint);
     if (this.#outgoing.length === 1) queueMicrotask(() => void this.#publish());
   }

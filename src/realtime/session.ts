@@ -328,7 +328,7 @@ export class Session {
   }
 
   #receiveNext(text: string, state: Extract<State, { name: "attached" }>): void {
-    const retryAfter = this.#rate.take(this.#deps.now());
+    const retryAfter = this.#rate.take(this.#heardAt);
     if (this.#rate.flooding) return this.close("flooding");
     const decoded = this.#deps.codec.decode(text);
     if ("fault" in decoded) {

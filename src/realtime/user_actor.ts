@@ -13,7 +13,7 @@
 import type { ActorRef, Behaviour, Failure } from "../actor/mod.ts";
 import type { BehindRow, Page, SendResult, SentMessage } from "../conversations/mod.ts";
 import type { AccountId, ClientFrame, ConversationId } from "../protocol/mod.ts";
-import { DomainError, LIMITS } from "../protocol/mod.ts";
+import { DomainError, LIMITS, timestampOf } from "../protocol/mod.ts";
 import { Feed, type FeedHost, type Generation, type Standing } from "./feed.ts";
 import type { SendPlace } from "./send_order.ts";
 import type { Session } from "./session.ts";
@@ -249,12 +249,12 @@ export class UserActor implements Behaviour<UserMessage> {
     const inOrder = attachment.feed?.receipt(entry.conversationId, entry.seq, entry.createdAt) ?? false;
     attachment.session.sendFrame({
       type: "receipt",
-      ...(frame.ref === undefined ? {} : { ref: frame.ref }),
+      ref: frame.ref,
       conversation_id: entry.conversationId,
       id: entry.id,
       seq: entry.seq,
-      created_at: new Date(entry.createdAt).toISOString(),
-      ...(entry.expiresAt === null ? {} : { expires_at: new Date(entry.expiresAt).toISOString() }),
+      created_at: timestampOf(entry.createdAt),
+      expires_at: entry.expiresAt === null ? undefined : timestampOf(entry.expiresAt),
       in_order: inOrder,
     });
     this.#deps.deliver(sent);
