@@ -170,6 +170,7 @@ export type ConnectionEvent = { readonly at: number } & (
       readonly account: AccountId;
       readonly seq: number;
     }
+  | { readonly type: "read_marked"; readonly conversation: ConversationId; readonly seq: number }
   /** The device said where it stands. */
   | { readonly type: "resumed"; readonly cursors: ReadonlyMap<ConversationId, number> }
   | { readonly type: "acknowledged"; readonly conversation: ConversationId; readonly seq: number }
