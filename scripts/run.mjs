@@ -32,6 +32,7 @@ const COMMANDS = {
   check: ["scripts/check.ts"],
   schema: ["scripts/schema.ts"],
   bench: ["scripts/bench.ts"],
+  chaos: ["scripts/chaos.ts"],
 };
 
 await main(process.argv.slice(2));

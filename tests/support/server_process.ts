@@ -78,6 +78,7 @@ export class ServerProcess implements AsyncDisposable {
         DATA_DIR: this.#folder,
         PORT: "0",
         LOG_LEVEL: "error",
+        SOTTO_LAUNCHER_PID: String(process.pid), // it ends with this process, however that ends
         SECRET_KEY: TEST_SECRET,
         ENCRYPTION_KEYS: `k1:${"ab".repeat(32)}`,
         RATE_LIMIT_PER_MINUTE: "100000",
