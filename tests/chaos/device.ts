@@ -143,9 +143,18 @@ export class Device implements AsyncDisposable {
     if (this.#link?.welcomed === true) this.#attempt(this.#link, { id, conversation, text: other ?? text }, null);
   }
 
-  /** Sends a frame that has no answer, where there is a socket. */
-  signal(frame: object): void {
-    if (this.#link?.welcomed === true) this.#link.socket.send(JSON.stringify(frame));
+  /** Says that it begins to type, where there is a socket. */
+  type(conversation: ConversationId): void {
+    if (this.#link?.welcomed !== true) return;
+    this.#link.socket.send(JSON.stringify({ type: "typing_start", conversation_id: conversation }));
+  }
+
+  /** Says that its person has read everything that it was shown, where there is a socket. */
+  read(conversation: ConversationId): void {
+    const seq = this.cursors.get(conversation);
+    if (this.#link?.welcomed !== true || seq === undefined) return;
+    this.#link.connection.note({ type: "read_marked", conversation, seq });
+    this.#link.socket.send(JSON.stringify({ type: "message_read", conversation_id: conversation, seq }));
   }
 
   /** Goes to another node, in order. */

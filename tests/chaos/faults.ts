@@ -38,6 +38,8 @@ export interface FaultKind {
   readonly says: string;
   /** It cannot be healed, so nothing else comes after it. */
   readonly forGood?: true;
+  /** It ends Postgres, which only the owner of the server may. */
+  readonly endsPostgres?: true;
   plan(scene: Scene): Plan;
 }
 
@@ -184,6 +186,7 @@ function cutFromRedis(name: string, says: string, direction: Direction): FaultKi
 const postgresRestarted: FaultKind = {
   name: "postgres-restarted",
   says: "Postgres is ended in order and started again",
+  endsPostgres: true,
   plan: ({ brief, chance }) => ({
     hit: EVERYTHING,
     holdMs: brief ? 1_000 : chance.between(1_000, 5_000),

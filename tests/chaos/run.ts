@@ -3,8 +3,8 @@
  * healing it measures how long it takes until every device has everything; in the end it closes all
  * sockets, looks whether the nodes hold on to anything, and has the history judged.
  */
-import { check } from "../support/history/checker.ts";
-import { type Fault, History } from "../support/history/history.ts";
+import { check, type Violation } from "../support/history/checker.ts";
+import { type AnyOperation, type Fault, History } from "../support/history/history.ts";
 import { readLogs } from "../support/history/read_logs.ts";
 import { Chance } from "../support/random.ts";
 import { catchUp } from "./caught_up.ts";
@@ -61,6 +61,8 @@ export interface ChaosResult {
   readonly rows: readonly FaultRow[];
   /** What should not have been, in words, by the checker and by the run itself. */
   readonly problems: readonly string[];
+  /** What the checker found, with what shows it. */
+  readonly evidence: readonly Violation[];
   readonly operations: number;
   readonly answered: number;
   readonly deliveries: number;
@@ -73,6 +75,8 @@ const FLOWING = 20;
 const FLOWING_MS = 30_000;
 /** Beyond the promise: to say how late it was. */
 const PATIENCE_MS = 30_000;
+/** Longer than the deadline of any operation. */
+const SETTLED_MS = 15_000;
 const STOP_MS = 25_000;
 
 /** Runs; see the head of this file. */
@@ -164,12 +168,21 @@ class Run {
     await plan.after?.();
     row.problems.push(...cluster.unexpectedEnds());
     row.repeats += repeatsOf(traffic) - repeats;
-    for (const { outcome } of this.#history.operations.slice(first)) {
-      row.operations++;
+    await this.#count(row, this.#history.operations.slice(first));
+  }
+
+  /** Counts what came of operations; those that are open are waited for, as each has a deadline. */
+  async #count(row: FaultRow, operations: readonly AnyOperation[]): Promise<void> {
+    const open = () => operations.filter(({ outcome }) => outcome.type === "open").length;
+    const deadline = performance.now() + SETTLED_MS;
+    while (open() > 0 && performance.now() < deadline && !this.#aborted) await this.#wait(50);
+    row.operations += operations.length;
+    for (const { outcome } of operations) {
       if (outcome.type === "ok") row.answered++;
       else if (outcome.type === "refused") row.refused++;
-      else if (outcome.type === "unknown") row.unknown++;
+      else row.unknown++;
     }
+    if (open() > 0 && !this.#aborted) row.problems.push(`${open()} operations were never settled`);
   }
 
   /** Waits until people are answered. */
@@ -234,6 +247,7 @@ class Run {
       verdict: problems.length > 0 ? "violated" : this.#aborted ? "unknown" : judged.verdict,
       rows: this.#rows,
       problems,
+      evidence: judged.violations,
       operations: this.#history.operations.length,
       answered: this.#history.operations.filter(({ outcome }) => outcome.type === "ok").length,
       deliveries: this.#history.connections.reduce(

@@ -250,11 +250,9 @@ export class Traffic implements AsyncDisposable {
       case "snapshot":
         return this.#snapshot(device, node);
       case "typing":
-        return device.signal({ type: "typing_start", conversation_id: conversation });
+        return device.type(conversation);
       case "read":
-        return device.signal({
-          ...{ type: "message_read", conversation_id: conversation, seq: device.cursors.get(conversation) ?? 0 },
-        });
+        return device.read(conversation);
       case "membership":
         return this.#change(device, node);
       case "hop":

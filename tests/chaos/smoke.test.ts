@@ -1,0 +1,45 @@
+/**
+ * Every fault once, as short as it can be, one after the other on one cluster while people use it.
+ * `npm run chaos -- all` does the same for longer. CHAOS_SEED repeats the choices of a run.
+ */
+import { beforeAll, expect, test } from "bun:test";
+import { describeWithRedis } from "../support/redis.ts";
+import { FAULTS } from "./faults.ts";
+import { showResult, showRow } from "./report.ts";
+import { type ChaosResult, runChaos } from "./run.ts";
+
+/** The promise is five seconds on a machine of its own; this one may be busy. */
+const CAUGHT_UP_MS = 10_000;
+const RUN_MS = 400_000;
+const SEED = Number(process.env["CHAOS_SEED"] ?? crypto.getRandomValues(new Uint32Array(1))[0]);
+/** A server that is not the test's own is not ended. */
+const OWN_POSTGRES = (process.env["TEST_DATABASE_URL"] ?? "") === "";
+const faults = FAULTS.filter(({ endsPostgres }) => endsPostgres !== true || OWN_POSTGRES);
+
+describeWithRedis("three nodes, and people who use them while something breaks", () => {
+  let result: ChaosResult;
+  beforeAll(async () => {
+    const times = { caughtUpMs: CAUGHT_UP_MS, paceMs: 300 };
+    result = await runChaos({ faults, seconds: 0, operations: 0, seed: SEED, brief: true, ...times });
+    console.log(showResult(result, SEED));
+  }, RUN_MS);
+
+  for (const { name, says } of faults) {
+    test(`${name}: ${says}`, () => {
+      const row = result.rows.find((one) => one.name === name);
+      expect(row?.times).toBe(1);
+      expect(row?.operations).toBeGreaterThan(0);
+      expect(row?.problems).toEqual([]);
+      console.log(row === undefined ? "" : showRow(row));
+    });
+  }
+
+  test("what was acknowledged is stored, and everybody was shown it, once, in order", () => {
+    expect(result.evidence).toEqual([]);
+    expect(result.verdict).toBe("holds");
+  });
+
+  test("no node ended by itself, and none holds on to a socket, an actor or a descriptor", () => {
+    expect(result.problems).toEqual([]);
+  });
+});
