@@ -72,8 +72,11 @@ export class Standings {
         push(this.#acknowledged, `${device} ${conversation}`, { at, seq, kept: this.#keptAt(connection, at, faults) });
         push(this.#ofAccount, `${account} ${conversation}`, { at, seq });
       } else if (event.type === "resumed") {
-        for (const [conversation, seq] of event.cursors)
+        // What a device says that it has, it and its account have acknowledged.
+        for (const [conversation, seq] of event.cursors) {
           push(this.#claimed, `${device} ${conversation}`, { at: event.at, seq });
+          push(this.#ofAccount, `${account} ${conversation}`, { at: event.at, seq });
+        }
       }
     }
     if (!this.#pinned.has(device) && (started !== undefined || connection.closed !== null))
