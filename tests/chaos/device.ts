@@ -143,6 +143,13 @@ export class Device implements AsyncDisposable {
     if (this.#link?.welcomed === true) this.#attempt(this.#link, { id, conversation, text: other ?? text }, null);
   }
 
+  /** Acknowledges what was never sent, where there is a socket; that is to be refused. */
+  acknowledgeAhead(conversation: ConversationId, by: number): void {
+    if (this.#link?.welcomed !== true) return;
+    const unacknowledged = new Map([[conversation, (this.cursors.get(conversation) ?? 0) + by]]);
+    this.#acknowledge({ ...this.#link, unacknowledged });
+  }
+
   /** Says that it begins to type, where there is a socket. */
   type(conversation: ConversationId): void {
     if (this.#link?.welcomed !== true) return;

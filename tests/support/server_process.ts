@@ -21,23 +21,29 @@ const LAST_WORDS = 20_000;
 export class ServerProcess implements AsyncDisposable {
   readonly #folder: string;
   readonly #variables: Readonly<Record<string, string>>;
+  readonly #program: readonly string[];
   #child: Child | null = null;
   #url = "";
   #words = "";
 
-  private constructor(folder: string, variables: Readonly<Record<string, string>>) {
+  private constructor(folder: string, variables: Readonly<Record<string, string>>, program: readonly string[]) {
     this.#folder = folder;
     this.#variables = variables;
+    this.#program = program;
   }
 
   /**
    * Starts a server with variables beside those of every test server; without DATABASE_URL it
-   * brings its own database. Resolves once it says that it is ready.
+   * brings its own database. Resolves once it says that it is ready. `program`: what is run, with its
+   * arguments, from the root of the project.
    */
-  static async start(variables: Readonly<Record<string, string>> = {}): Promise<ServerProcess> {
+  static async start(
+    variables: Readonly<Record<string, string>> = {},
+    program: readonly string[] = ["src/main.ts"],
+  ): Promise<ServerProcess> {
     const folder = await mkdtemp(join(tmpdir(), "sotto-server-"));
     await chmod(folder, 0o711); // as root, another user runs the database
-    const server = new ServerProcess(folder, variables);
+    const server = new ServerProcess(folder, variables, program);
     try {
       await server.startAgain();
     } catch (error) {
@@ -70,7 +76,7 @@ export class ServerProcess implements AsyncDisposable {
 
   /** Starts it on the same data. */
   async startAgain(): Promise<void> {
-    const child = Bun.spawn([process.execPath, "src/main.ts"], {
+    const child = Bun.spawn([process.execPath, ...this.#program], {
       cwd: ROOT,
       env: {
         PATH: process.env["PATH"],

@@ -122,7 +122,7 @@ function doubts(history: History, final: FinalRead | null, counts: Counts): stri
     doubts.push(`${counts.answered} of ${counts.operations} operations were answered`);
   const happened = new Set(history.faults.map((fault) => fault.name));
   for (const name of history.planned) if (!happened.has(name)) doubts.push(`${name} did not take place`);
-  if (history.faults.length > 0 && counts.faultsInTraffic === 0) doubts.push("no fault hit traffic");
+  if (counts.faultsInTraffic === 0) doubts.push("no fault hit traffic");
   for (const fault of history.faults) if (fault.to === null) doubts.push(`${fault.name} was never healed`);
   return doubts;
 }

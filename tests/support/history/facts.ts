@@ -1,7 +1,17 @@
 /** What the rules of the checker have in common: the history by log, by message, by device and by time. */
 import type { AccountId, ConversationId, DeviceId, MessageId, SessionId } from "../../../src/protocol/mod.ts";
 import type { Entry } from "./entry.ts";
-import type { AnyOperation, Connection, Fault, FinalRead, History, NodeName, Operation, StoredLog } from "./history.ts";
+import type {
+  AnyOperation,
+  Connection,
+  ConnectionEvent,
+  Fault,
+  FinalRead,
+  History,
+  NodeName,
+  Operation,
+  StoredLog,
+} from "./history.ts";
 
 /**
  * A promise that the checker proves, by its number in the list of what must hold (see `checker.ts`);
@@ -69,6 +79,8 @@ export interface Facts {
   readonly byKey: ReadonlyMap<string, Message>;
   /** Connections of each device, in the order of their opening. */
   readonly devices: ReadonlyMap<DeviceId, readonly Connection[]>;
+  /** Acknowledgements that were refused: as if they had not been. */
+  readonly refused: ReadonlySet<ConnectionEvent>;
   /** When each place of a log was first seen by anybody, by seq. */
   readonly seen: ReadonlyMap<ConversationId, ReadonlyMap<number, number>>;
 }
@@ -89,6 +101,7 @@ export function gather(history: History, final: FinalRead, times: Times): Facts 
     messages: [...byKey.values()],
     byKey,
     devices: devicesOf(history.connections),
+    refused: refusedAcknowledgements(history.connections),
     seen: firstSeen(history),
   };
 }
@@ -175,6 +188,26 @@ function devicesOf(connections: readonly Connection[]): Map<DeviceId, Connection
     else own.push(connection);
   }
   return devices;
+}
+
+function refusedAcknowledgements(connections: readonly Connection[]): Set<ConnectionEvent> {
+  const refused = new Set<ConnectionEvent>();
+  for (const { events } of connections) {
+    events.forEach((event, place) => {
+      if (event.type !== "acknowledgement_refused") return;
+      const { conversation, seq } = event;
+      const meant = events.findLast(
+        (other, before) =>
+          before < place &&
+          other.type === "acknowledged" &&
+          other.conversation === conversation &&
+          other.seq === seq &&
+          !refused.has(other),
+      );
+      if (meant !== undefined) refused.add(meant);
+    });
+  }
+  return refused;
 }
 
 function firstSeen(history: History): Map<ConversationId, Map<number, number>> {

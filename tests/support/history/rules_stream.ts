@@ -63,6 +63,7 @@ class SocketStreams {
 
   *violations(): Generator<Violation> {
     for (const event of this.#connection.events) {
+      if (this.#facts.refused.has(event)) continue;
       switch (event.type) {
         case "delivered":
           yield* this.#delivered(event.entry, event.at);

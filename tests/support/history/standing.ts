@@ -66,6 +66,7 @@ export class Standings {
     const faults = this.#facts.history.faults.filter((fault) => hits(fault, node, account));
     let started: number | undefined;
     for (const event of connection.events) {
+      if (this.#facts.refused.has(event)) continue;
       if (event.type === "caught_up") started ??= event.at;
       else if (event.type === "acknowledged") {
         const { conversation, seq, at } = event;

@@ -1,0 +1,224 @@
+/**
+ * The checker catches servers that are broken: the real program with one bug in it, the same traffic as
+ * everywhere, a fault, and the rule that must be found broken. The same on the program as it is holds.
+ */
+import { beforeAll, describe, expect, test } from "bun:test";
+import { holdHead } from "../spec/support.ts";
+import type { Bug } from "../support/faulty/bugs.ts";
+import { check, type Judgement, type Rule } from "../support/history/checker.ts";
+import { History } from "../support/history/history.ts";
+import { readLogs } from "../support/history/read_logs.ts";
+import { createTestDatabase, type TestDatabase } from "../support/postgres.ts";
+import { Chance } from "../support/random.ts";
+import { describeWithRedis, TestRedis } from "../support/redis.ts";
+import { ServerProcess } from "../support/server_process.ts";
+import { waitUntil } from "../support/wait.ts";
+import { catchUp } from "./caught_up.ts";
+import { type Deed, Traffic } from "./traffic.ts";
+
+/** What a run has to do things with. */
+interface Scene {
+  readonly history: History;
+  readonly traffic: Traffic;
+  readonly database: TestDatabase;
+  readonly servers: readonly ServerProcess[];
+  /** Emptied by who takes the node away. */
+  serving: boolean;
+}
+
+type Step = (scene: Scene) => Promise<void>;
+
+/** One run: the bug, what is done, and the rule that must be broken. */
+interface Trial {
+  readonly bug: Bug | null;
+  readonly steps: readonly Step[];
+  readonly rule: Rule | null;
+}
+
+const DEEDS: Readonly<Partial<Record<Deed, number>>> = { send: 60, send_again: 8, send_other_body: 6, page: 4 };
+/** Answers between two steps: enough for everything that a bug does now and then. */
+const FLOWING = 120;
+const FLOWING_MS = 30_000;
+/** While all is well two seconds are the rule; a busy machine needs more. */
+const DELIVERED_MS = 5_000;
+const AT_ONCE = 3;
+const ALL_MS = 300_000;
+const SEED = Number(process.env["CHAOS_SEED"] ?? crypto.getRandomValues(new Uint32Array(1))[0]);
+
+/** Waits until people were answered so many times more. */
+async function flow({ history }: Scene, count = FLOWING): Promise<void> {
+  const { operations } = history;
+  const first = operations.length;
+  const answered = () => operations.slice(first).filter(({ outcome }) => outcome.type === "ok").length >= count;
+  await waitUntil(`${count} more are answered`, answered, FLOWING_MS);
+}
+
+/** Every device loses its socket, and comes back with something unacknowledged. */
+const cutSockets: Step = async (scene) => {
+  for (const device of scene.traffic.devices) {
+    const fault = scene.history.fault("socket-cut", { type: "account", account: device.account.id });
+    device.cut(false);
+    await waitUntil("the device is back", () => device.node !== null);
+    scene.history.healed(fault);
+  }
+  await flow(scene);
+};
+
+/** Everybody writes to where they are not. */
+const writeFromOutside: Step = async ({ traffic, history }) => {
+  for (const device of traffic.devices) {
+    const elsewhere = traffic.conversations.find((id) => traffic.membership(id, device.account.id)?.inside !== true);
+    if (elsewhere !== undefined) device.send(elsewhere, "from outside");
+  }
+  await settle(history);
+};
+
+/** Everybody acknowledges what was never sent. */
+const acknowledgeAhead: Step = async ({ traffic, history }) => {
+  for (const device of traffic.devices) {
+    const [conversation] = device.cursors.keys();
+    if (conversation !== undefined) device.acknowledgeAhead(conversation, 1_000);
+  }
+  await settle(history);
+};
+
+const signOut: Step = async ({ traffic, servers }) => {
+  const [device] = traffic.devices;
+  await device?.signOut({ name: "1", url: servers[0]?.url ?? "" });
+};
+
+/** The node is killed while nothing can be stored in one conversation: what it acknowledged meanwhile is lost. */
+const killWhileHeld: Step = async (scene) => {
+  const { history, traffic, database, servers } = scene;
+  const [server] = servers;
+  const [conversation] = traffic.conversations;
+  if (server === undefined || conversation === undefined) throw new Error("Start a server first");
+  const fault = history.fault("node-killed", { type: "all" });
+  const { release } = await holdHead(database.db, conversation);
+  for (const device of traffic.devices) {
+    if (traffic.membership(conversation, device.account.id)?.inside === true) device.send(conversation, "last words");
+  }
+  await settle(history);
+  scene.serving = false;
+  await server.signal("SIGKILL");
+  await release();
+  await server.startAgain();
+  scene.serving = true;
+  history.healed(fault);
+  await flow(scene);
+};
+
+/** Redis forgets everything; who has looked nobody up meanwhile is not told, unless the nodes notice. */
+async function emptyRedis({ history, traffic, database }: Scene, redis: TestRedis): Promise<void> {
+  const fault = history.fault("redis-flushed", { type: "all" });
+  await redis.command("FLUSHALL");
+  history.healed(fault);
+  await flow({ history } as Scene);
+  await traffic.stop(10_000);
+  await catchUp(traffic, database.db, DELIVERED_MS + 2_000);
+}
+
+/** Waits until every open socket had a round trip that began from now on. */
+async function settle(history: History): Promise<void> {
+  const from = history.tick();
+  const open = history.connections.filter(({ closed }) => closed === null);
+  const settled = () =>
+    open.every(
+      ({ closed, events }) => closed !== null || events.some((event) => event.type === "settled" && event.since > from),
+    );
+  await waitUntil("every socket answers", settled);
+}
+
+/** Runs one trial on servers of its own. */
+async function run({ bug, steps }: Trial, redis: TestRedis | null = null): Promise<Judgement> {
+  const program = bug === null ? undefined : ["tests/support/faulty/server.ts", bug];
+  await using stack = new AsyncDisposableStack();
+  const database = stack.use(await createTestDatabase());
+  const variables = { DATABASE_URL: database.url, ...(redis === null ? {} : { REDIS_URL: redis.url }) };
+  const start = async () => stack.use(await ServerProcess.start(variables, program));
+  const servers = await Promise.all(Array.from({ length: redis === null ? 1 : 2 }, start));
+  const history = new History();
+  const serving = () => (scene?.serving === false ? [] : servers.map(({ url }, i) => ({ name: String(i + 1), url })));
+  let scene: Scene | undefined;
+  const traffic = stack.use(
+    await Traffic.start({
+      ...{ history, chance: new Chance(SEED), nodes: serving },
+      ...{ people: 4, devicesEach: 1, paceMs: 60, deeds: DEEDS },
+    }),
+  );
+  scene = { history, traffic, database, servers, serving: true };
+  await flow(scene);
+  for (const step of steps) await step(scene);
+  await traffic.stop(10_000);
+  history.finish(await readLogs(database.db));
+  return check(history, { deliveredMs: DELIVERED_MS });
+}
+
+const TRIALS: readonly Trial[] = [
+  {
+    bug: null,
+    steps: [cutSockets, writeFromOutside, acknowledgeAhead, signOut, killWhileHeld],
+    rule: null,
+  },
+  { bug: "drops frames", steps: [cutSockets], rule: null },
+  { bug: "keeps the sockets of ended sessions", steps: [cutSockets, signOut], rule: "S20" },
+  { bug: "acknowledges before the commit", steps: [killWhileHeld], rule: "S1" },
+  { bug: "skips an entry when a device comes back", steps: [cutSockets, cutSockets], rule: "S6" },
+  { bug: "stores a repeat as a new message", steps: [cutSockets], rule: "S9" },
+  { bug: "acknowledges another body under a stored id", steps: [cutSockets], rule: "S9" },
+  { bug: "writes two batches of a conversation at once", steps: [cutSockets], rule: "S10" },
+  { bug: "does not judge members under the lock", steps: [cutSockets, writeFromOutside], rule: "S13" },
+  { bug: "takes a dropped frame for sent", steps: [cutSockets], rule: "S7" },
+  { bug: "sends events out of order", steps: [cutSockets], rule: "S6" },
+  { bug: "alters a byte", steps: [cutSockets], rule: "S3" },
+  { bug: "accepts acknowledgements of what was never sent", steps: [cutSockets, acknowledgeAhead], rule: "S14" },
+];
+
+/** Judges by trial; several run at once, because most of each is waiting. */
+async function runAll(): Promise<Map<Trial, Judgement | Error>> {
+  const judged = new Map<Trial, Judgement | Error>();
+  const waiting = [...TRIALS];
+  const work = async () => {
+    for (let trial = waiting.shift(); trial !== undefined; trial = waiting.shift())
+      judged.set(trial, await run(trial).catch((error) => error));
+  };
+  await Promise.all(Array.from({ length: AT_ONCE }, work));
+  return judged;
+}
+
+function expectVerdict(judged: Judgement | Error | undefined, rule: Rule | null): void {
+  if (judged === undefined || judged instanceof Error) throw judged ?? new Error("The trial did not run");
+  if (rule === null) expect(judged.violations).toEqual([]);
+  else expect(judged.violations.map((violation) => violation.rule)).toContain(rule);
+  expect([judged.verdict, judged.reasons]).toEqual([rule === null ? "holds" : "violated", []]);
+}
+
+describe(`check() of real servers, seed ${SEED}`, () => {
+  let judged: Map<Trial, Judgement | Error>;
+  beforeAll(async () => {
+    judged = await runAll();
+  }, ALL_MS);
+
+  for (const trial of TRIALS) {
+    const { bug, rule } = trial;
+    const title =
+      rule === null ? `holds of a server that ${bug ?? "is as it should be"}` : `catches one that ${bug} [${rule}]`;
+    test(title, () => expectVerdict(judged.get(trial), rule));
+  }
+});
+
+describeWithRedis(`check() of two real nodes, seed ${SEED}`, () => {
+  for (const bug of [null, "says nothing after Redis was emptied"] as const) {
+    const title =
+      bug === null ? "holds of nodes that notice when Redis was emptied" : `catches nodes of which each ${bug} [HEAL]`;
+    test(
+      title,
+      async () => {
+        await using redis = await TestRedis.start();
+        const steps: Step[] = [(scene) => emptyRedis(scene, redis)];
+        expectVerdict(await run({ bug, steps, rule: null }, redis), bug === null ? null : "HEAL");
+      },
+      ALL_MS,
+    );
+  }
+});

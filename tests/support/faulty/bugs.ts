@@ -1,0 +1,221 @@
+/**
+ * Bugs that a server of this kind may have, put into the real one from outside: each replaces a method
+ * of the spine, of the log or of what they stand on. Nothing of this is known to the program itself.
+ *
+ * They exist so that the checker can be seen to catch them, each by what a client is told.
+ */
+import { createClient } from "redis";
+import type { Appended, AppendRequest } from "../../../src/conversations/event_log.ts";
+import { type AppendOutcome, Lane } from "../../../src/conversations/lane.ts";
+import { PageReader } from "../../../src/conversations/page_reader.ts";
+import { RENEW } from "../../../src/realtime/directory_scripts.ts";
+import { Feed } from "../../../src/realtime/feed.ts";
+import { Hub } from "../../../src/realtime/hub.ts";
+import { Session, type SocketPort } from "../../../src/realtime/session.ts";
+
+/** A bug, or `drops frames`: a fault of the sockets that the server has to live with. */
+export type Bug = keyof typeof BUGS;
+
+/** Every bug; calling one puts it into this process. */
+export const BUGS = {
+  "acknowledges before the commit": acknowledgeBeforeCommit,
+  "skips an entry when a device comes back": skipOnReturn,
+  "stores a repeat as a new message": forgetIds,
+  "acknowledges another body under a stored id": acceptOtherBodies,
+  "writes two batches of a conversation at once": spreadOverLanes,
+  "does not judge members under the lock": trustStaleMembers,
+  "takes a dropped frame for sent": () => dropFrames((text) => text.length),
+  "sends events out of order": swapFrames,
+  "alters a byte": alterFrames,
+  "says nothing after Redis was emptied": forgetDirectory,
+  "keeps the sockets of ended sessions": keepEndedSessions,
+  "accepts acknowledgements of what was never sent": acceptAnyAcknowledgement,
+  /** No bug: a server that is right ends the socket, and the device comes back for what it missed. */
+  "drops frames": () => dropFrames(() => 0),
+} as const satisfies Record<string, () => void>;
+
+/** Puts `make(original)` in the place of a method. */
+function replace<Target, Name extends keyof Target>(
+  prototype: Target,
+  name: Name,
+  make: (original: Target[Name]) => Target[Name],
+): void {
+  prototype[name] = make(prototype[name]);
+}
+
+/** Around `append`: `judge` makes the answer, and may append again. */
+function aroundAppend(
+  judge: (request: AppendRequest, append: (request: AppendRequest) => Promise<AppendOutcome>) => Promise<AppendOutcome>,
+): void {
+  replace(Lane.prototype, "append", (original) => {
+    return function (this: Lane, request: AppendRequest) {
+      return judge(request, (given) => original.call(this, given));
+    };
+  });
+}
+
+function isStored(outcome: AppendOutcome): outcome is Appended {
+  return outcome.status === "stored" || outcome.status === "known";
+}
+
+function acknowledgeBeforeCommit(): void {
+  const tops = new Map<string, Appended>();
+  aroundAppend((request, append) => {
+    const top = tops.get(request.conversationId);
+    const stored = append(request).then((outcome) => {
+      if (isStored(outcome) && outcome.seq > (tops.get(request.conversationId)?.seq ?? 0))
+        tops.set(request.conversationId, outcome);
+      return outcome;
+    });
+    if (top === undefined) return stored;
+    const next: Appended = { ...top, status: "stored", seq: top.seq + 1, createdAt: Date.now() };
+    tops.set(request.conversationId, next);
+    return Promise.resolve(next);
+  });
+}
+
+function forgetIds(): void {
+  aroundAppend(async (request, append) => {
+    const outcome = await append(request);
+    if (outcome.status !== "known") return outcome;
+    return append({ ...request, id: Bun.randomUUIDv7() as AppendRequest["id"] });
+  });
+}
+
+function acceptOtherBodies(): void {
+  const places = new Map<string, Appended>();
+  aroundAppend(async (request, append) => {
+    const outcome = await append(request);
+    if (isStored(outcome)) places.set(request.id, outcome);
+    const before = places.get(request.id);
+    return outcome.status === "conflict_body" && before !== undefined ? { ...before, status: "known" } : outcome;
+  });
+}
+
+function trustStaleMembers(): void {
+  aroundAppend(async (request, append) => {
+    let outcome = await append(request);
+    // The version that the log believes is found by trying.
+    for (let membersVersion = 1; outcome.status === "not_member" && membersVersion < 50; membersVersion++)
+      outcome = await append({ ...request, membersVersion });
+    return outcome;
+  });
+}
+
+function spreadOverLanes(): void {
+  const lanes: Lane[] = [];
+  let turn = 0;
+  replace(Lane.prototype, "append", (original) => {
+    return function (this: Lane, request: AppendRequest) {
+      if (!lanes.includes(this)) lanes.push(this);
+      return original.call(lanes[turn++ % lanes.length] ?? this, request);
+    };
+  });
+}
+
+function skipOnReturn(): void {
+  replace(PageReader.prototype, "page", (original) => {
+    return async function (this: PageReader, request) {
+      const page = await original.call(this, request);
+      // Only where the device's stored cursor counts: the socket itself would notice a hole.
+      if (page === null || request.after !== null || page.entries.length < 2) return page;
+      return { ...page, after: page.after + 1, entries: page.entries.slice(1) };
+    };
+  });
+}
+
+/** Every socket that is opened from here on is seen through `through`. */
+function throughSockets(through: (socket: SocketPort, send: SocketPort["send"]) => SocketPort["send"]): void {
+  replace(Hub.prototype, "open", (original) => {
+    return function (this: Hub, socket, origin) {
+      const send = through(socket, (text) => socket.send(text));
+      return original.call(
+        this,
+        {
+          send,
+          close: (code, reason) => socket.close(code, reason),
+          terminate: () => socket.terminate(),
+          ping: () => socket.ping(),
+          cork: (work) => socket.cork(work),
+          buffered: () => socket.buffered(),
+        },
+        origin,
+      );
+    };
+  });
+}
+
+function isEvent(text: string): boolean {
+  return text.startsWith('{"type":"message"');
+}
+
+const DROPPED_EVERY = 60;
+
+/** Drops an event now and then; `told` is what the server believes of it. */
+function dropFrames(told: (text: string) => number): void {
+  let events = 0;
+  throughSockets((_, send) => (text) => {
+    if (!isEvent(text) || ++events % DROPPED_EVERY !== 0) return send(text);
+    return told(text);
+  });
+}
+
+function swapFrames(): void {
+  throughSockets((_, send) => {
+    let events = 0;
+    let held: string | undefined;
+    return (text) => {
+      if (isEvent(text) && held === undefined && ++events % 10 === 0) {
+        held = text;
+        return text.length;
+      }
+      const sent = send(text);
+      if (isEvent(text) && held !== undefined) {
+        send(held);
+        held = undefined;
+      }
+      return sent;
+    };
+  });
+}
+
+function alterFrames(): void {
+  let events = 0;
+  throughSockets((_, send) => (text) => {
+    const altered = isEvent(text) && ++events % 50 === 0;
+    return send(altered ? text.replace('"encrypted_content":"', '"encrypted_content":"!') : text);
+  });
+}
+
+/** The node takes its lease again and believes that its entries are still there. */
+function forgetDirectory(): void {
+  let prototype: object = createClient();
+  while (!Object.hasOwn(prototype, "sendCommand")) prototype = Object.getPrototypeOf(prototype);
+  let renewals = 0;
+  replace(
+    prototype as { sendCommand: (parts: readonly string[], ...more: unknown[]) => Promise<unknown> },
+    "sendCommand",
+    (original) => {
+      return async function (this: unknown, parts, ...more) {
+        const answer = await original.call(this, parts, ...more);
+        return parts[0] === "EVAL" && parts[1] === RENEW && renewals++ > 0 ? 1 : answer;
+      };
+    },
+  );
+}
+
+function keepEndedSessions(): void {
+  replace(Session.prototype, "close", (original) => {
+    return function (this: Session, reason) {
+      if (reason !== "session_ended") original.call(this, reason);
+    };
+  });
+}
+
+function acceptAnyAcknowledgement(): void {
+  replace(Feed.prototype, "acknowledge", (original) => {
+    return function (this: Feed, conversationId, seq) {
+      return original.call(this, conversationId, seq) || true;
+    };
+  });
+}
