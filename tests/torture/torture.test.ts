@@ -19,8 +19,11 @@ import {
   until,
   upTo,
 } from "../integration/event_log_support.ts";
+import { check } from "../support/history/checker.ts";
+import type { Entry } from "../support/history/entry.ts";
+import type { FinalRead, StoredLog } from "../support/history/history.ts";
 import { crashDatabaseServer, type TestDatabase } from "../support/postgres.ts";
-import { type Answer, check, type Head, type History, type Interval, type Stored } from "./checker.ts";
+import { type Answer, historyOf } from "./answers.ts";
 import type { Orders } from "./worker.ts";
 
 const SECONDS = Number(process.env.TORTURE_SECONDS ?? 20);
@@ -59,29 +62,33 @@ test(
         stderr: "inherit",
       });
     });
-    let history: History;
+    let answers: Answer[];
     try {
       const outputs = children.map((child) => new Response(child.stdout).text());
       await torment(db, conversations, children);
-      const answers = (await Promise.all(outputs)).flatMap((text) =>
+      answers = (await Promise.all(outputs)).flatMap((text) =>
         text
           .split("\n")
           .filter(Boolean)
           .map((line): Answer => JSON.parse(line)),
       );
       expect(await Promise.all(children.map((child) => child.exited))).toEqual([0, 0, 0]);
-      history = { answers, ...(await readAll(db)) };
     } finally {
       for (const child of children) child.kill("SIGKILL");
     }
     const tally: Record<string, number> = {};
-    for (const { status } of history.answers) tally[status] = (tally[status] ?? 0) + 1;
-    console.log("torture:", JSON.stringify({ events: history.stored.length, answers: tally, ...done }));
-    expect(check(history)).toEqual([]);
+    for (const { status } of answers) tally[status] = (tally[status] ?? 0) + 1;
+    const history = historyOf(answers);
+    history.finish(await readAll(db));
+    const { violations, counts } = check(history);
+    console.log("torture:", JSON.stringify({ events: counts.stored, answers: tally, ...done }));
+    expect(violations).toEqual([]);
+    expect(await wrongBooks(db)).toEqual([]);
     // A run in which little happened shows nothing. How much happens depends on the machine, so a
     // small part of what a busy one manages is asked for.
-    expect(history.stored.length).toBeGreaterThan(SECONDS * 20);
-    expect(history.stored.filter((event) => event.kind === 2).length).toBeGreaterThan(10);
+    expect(counts.stored).toBeGreaterThan(SECONDS * 20);
+    const changes = history.final?.logs.flatMap((log) => log.entries.filter(({ kind }) => kind === "membership"));
+    expect(changes?.length).toBeGreaterThan(10);
     for (const status of ["known", "not_member", "busy"])
       expect([status, (tally[status] ?? 0) > 0]).toEqual([status, true]);
     expect(done.kills).toBeGreaterThan(SECONDS / 2);
@@ -156,14 +163,50 @@ async function crash(db: Database): Promise<void> {
   );
 }
 
-async function readAll(db: Database): Promise<Omit<History, "answers">> {
+type Member = StoredLog["members"][number] & { readonly conversation: ConversationId };
+
+/** The logs with digests in the place of bodies: that is what the processes wrote down. */
+async function readAll(db: Database): Promise<Omit<FinalRead, "at">> {
   await using reader = await db.connect("checker", { queryTimeoutMs: 30_000 });
-  return {
-    stored: await reader.query<Stored>(
-      `select conversation, seq, id, sender, kind, unix_ms(at) as at, encode(digest, 'hex') as digest, counts, counted
-       from events order by conversation, seq`,
-    ),
-    intervals: await reader.query<Interval>("select conversation, account, joined_seq, left_seq from members"),
-    heads: await reader.query<Head>("select id, last_seq, counted, members_version from conversations"),
-  };
+  const heads = await reader.query<{ id: ConversationId; last_seq: number }>("select id, last_seq from conversations");
+  const events = await reader.query<Omit<Entry, "kind"> & { readonly stored: number }>(
+    `select conversation, seq, id, sender, kind as stored, unix_ms(at) as "createdAt", encode(digest, 'hex') as body
+     from events order by conversation, seq`,
+  );
+  const members = await reader.query<Member>(
+    "select conversation, account, joined_seq as joined, left_seq as left from members",
+  );
+  const logs = heads.map(({ id, last_seq }): StoredLog => {
+    const own = members.filter(({ conversation }) => conversation === id);
+    return {
+      ...{ conversation: id, lastSeq: last_seq, purged: 0, retentionMs: null, members: own, cursors: [] },
+      entries: events.filter(({ conversation }) => conversation === id).map((event) => toEntry(event, own)),
+    };
+  });
+  return { date: Date.now(), logs };
+}
+
+/** A change of members is about whoever came or went with it: that every membership begins and ends with one is judged. */
+function toEntry({ stored, ...event }: Omit<Entry, "kind"> & { stored: number }, members: readonly Member[]): Entry {
+  if (stored !== 2) return { ...event, kind: "message" };
+  const about = members.filter(({ joined, left }) => joined === event.seq || left === event.seq);
+  return { ...event, kind: "membership", change: { change: "joined", accounts: about.map(({ account }) => account) } };
+}
+
+/** What only the tables know: times and counts that never fall, and heads that agree with their logs. */
+async function wrongBooks(db: Database): Promise<object[]> {
+  await using reader = await db.connect("checker", { queryTimeoutMs: 30_000 });
+  const entries = await reader.query(
+    `select e.* from (
+       select conversation, seq, at < lag(at) over w as fell,
+              counted <> coalesce(lag(counted) over w, 0) + counts::int as miscounted
+       from events window w as (partition by conversation order by seq)) e
+     where e.fell or e.miscounted`,
+  );
+  const heads = await reader.query(
+    `select c.id from conversations c
+     where c.counted <> (select max(e.counted) from events e where e.conversation = c.id)
+        or c.members_version <> (select count(*) from events e where e.conversation = c.id and e.kind = 2)`,
+  );
+  return [...entries, ...heads] as object[];
 }

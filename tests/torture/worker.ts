@@ -14,7 +14,7 @@ import { changeMembership } from "../../src/conversations/membership_store.ts";
 import { DatabaseFault, openDatabase } from "../../src/platform/postgres.ts";
 import { type AccountId, type ConversationId, type MessageId, uuidv7 } from "../../src/protocol/mod.ts";
 import { membershipEvent, message } from "../integration/event_log_support.ts";
-import type { Answer } from "./checker.ts";
+import type { Answer } from "./answers.ts";
 
 /** What the driver tells a process. */
 export interface Orders {
