@@ -17,6 +17,7 @@ export interface Person {
 interface Log {
   readonly conversation: ConversationId;
   readonly entries: Entry[];
+  readonly byId: Map<MessageId, Entry>;
   readonly members: { readonly account: AccountId; readonly joined: number; left: number | null }[];
   purged: number;
   readonly retentionMs: number | null;
@@ -74,6 +75,7 @@ export class Model {
     const log: Log = {
       conversation,
       entries: [],
+      byId: new Map(),
       members: accounts.map((account) => ({ account, joined: 1, left: null })),
       purged: 0,
       retentionMs,
@@ -241,7 +243,7 @@ export class Model {
 
   #store(from: Socket | { person: Person }, sent: Sent, operation: Operation<"send">, fate: Fate): void {
     const log = this.#log(sent.conversation);
-    const known = log.entries.find(({ id }) => id === sent.id);
+    const known = log.byId.get(sent.id);
     if (known === undefined && !sees(log, from.person.account, log.entries.length + 1))
       return operation.refused("conversation_not_found", false);
     const stored = known ?? this.#push(log, from.person.account, sent.id, sent.body);
@@ -268,6 +270,7 @@ export class Model {
         ? { ...place, id, sender, kind: "message", body }
         : { ...place, id, sender, kind: "membership", body, change };
     log.entries.push(entry);
+    log.byId.set(id, entry);
     return entry;
   }
 
@@ -280,6 +283,7 @@ export class Model {
 
   #feed({ person, connection, sent }: Socket, log: Log): void {
     const { conversation } = log;
+    if (!log.members.some(({ account }) => account === person.account)) return;
     let last = sent.get(conversation) ?? 0;
     if (last < log.purged && sees(log, person.account, log.purged)) {
       connection.note({ type: "truncated", conversation, before: log.purged + 1 });
