@@ -71,6 +71,8 @@ interface Link {
   readonly over: PromiseWithResolvers<void>;
   welcomed: boolean;
   heardAt: number;
+  /** Something was refused that may be sent again: not before this. */
+  quietUntil: number;
 }
 
 const OPEN_MS = 3_000;
@@ -239,7 +241,7 @@ export class Device implements AsyncDisposable {
       const connection = history.connection({ account: account.id, session, node: node.name, device });
       const link: Link = {
         ...{ socket, connection, node: node.name, attempts: new Map(), unacknowledged: new Map() },
-        ...{ over: Promise.withResolvers<void>(), welcomed: false, heardAt: performance.now() },
+        ...{ over: Promise.withResolvers<void>(), welcomed: false, heardAt: performance.now(), quietUntil: 0 },
       };
       this.#link = link;
       this.#acknowledgeTicks = chance.pick([1, 2, 5, 20]);
@@ -316,8 +318,15 @@ export class Device implements AsyncDisposable {
     link.attempts.delete(ref);
     attempt.operation.refused(code, retryable);
     const { letter } = attempt;
-    if (letter === null) return;
-    if (retryable) return this.letters.refused(letter); // the next tick sends it again
+    if (letter === null) {
+      // Nothing goes to its conversation any more until it is sent again [MSG-5], and it will not be.
+      if (retryable) this.#leave(link, 1000, "client");
+      return;
+    }
+    if (retryable) {
+      link.quietUntil = performance.now() + this.#options.chance.between(200, 600);
+      return this.letters.refused(letter);
+    }
     this.letters.done(letter, false);
     if (code === "conversation_not_found") this.#options.onOutside(letter.conversation);
   }
@@ -331,7 +340,7 @@ export class Device implements AsyncDisposable {
   /** Sends what may go. */
   #flush(): void {
     const link = this.#link;
-    if (link?.welcomed !== true) return;
+    if (link?.welcomed !== true || performance.now() < link.quietUntil) return;
     for (const letter of this.letters.take()) this.#attempt(link, letter, letter);
   }
 
