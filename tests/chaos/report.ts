@@ -33,14 +33,14 @@ export function showPhase({ says, operations }: Phase): string {
 
 /** What came of it all. */
 export function showResult(result: ChaosResult, seed: number): string {
-  const { verdict, problems, operations, answered, deliveries, connections, seconds } = result;
+  const { verdict, problems, reasons, operations, answered, deliveries, connections, seconds } = result;
   const shown = problems.slice(0, MOST_PROBLEMS).map((text) => `  ${text}`);
   const more = problems.length - shown.length;
   const share = operations === 0 ? 0 : (100 * answered) / operations;
   const says = {
     holds: "holds: nothing lost, nothing twice, everything in order",
     violated: "VIOLATED: what follows should not have been",
-    unknown: "unknown: too little was answered, or not every fault hit something",
+    unknown: `unknown: ${reasons.join("; ")}`,
   }[verdict];
   return [
     `${operations} operations in ${Math.round(seconds)} s, ${share.toFixed(1)} % of them answered;`,

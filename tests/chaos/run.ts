@@ -3,7 +3,7 @@
  * healing it measures how long it takes until every device has everything; in the end it closes all
  * sockets, looks whether the nodes hold on to anything, and has the history judged.
  */
-import { check, type Violation } from "../support/history/checker.ts";
+import { check, type Times, type Violation } from "../support/history/checker.ts";
 import { type AnyOperation, type Fault, History } from "../support/history/history.ts";
 import { readLogs } from "../support/history/read_logs.ts";
 import { Chance } from "../support/random.ts";
@@ -24,6 +24,8 @@ export interface ChaosOptions {
   readonly brief: boolean;
   /** Milliseconds after a healing until all must have caught up. */
   readonly caughtUpMs: number;
+  /** What the checker allows in place of its standard, for a machine that may be busy. */
+  readonly times?: Partial<Times>;
   /** Milliseconds between two deeds of a device. */
   readonly paceMs: number;
   /** Ends the run early; what it started is taken apart. */
@@ -61,6 +63,8 @@ export interface ChaosResult {
   readonly rows: readonly FaultRow[];
   /** What should not have been, in words, by the checker and by the run itself. */
   readonly problems: readonly string[];
+  /** Why the verdict is `unknown`. */
+  readonly reasons: readonly string[];
   /** What the checker found, with what shows it. */
   readonly evidence: readonly Violation[];
   readonly operations: number;
@@ -241,13 +245,14 @@ class Run {
     }
     this.#says("checking the history");
     this.#history.finish(await readLogs(cluster.database.db));
-    const judged = check(this.#history);
+    const judged = check(this.#history, this.#options.times);
     problems.push(...judged.violations.map(({ rule, text }) => `${rule}: ${text}`));
     return {
       verdict: problems.length > 0 ? "violated" : this.#aborted ? "unknown" : judged.verdict,
       rows: this.#rows,
       problems,
       evidence: judged.violations,
+      reasons: this.#aborted ? ["it was interrupted", ...judged.reasons] : judged.reasons,
       operations: this.#history.operations.length,
       answered: this.#history.operations.filter(({ outcome }) => outcome.type === "ok").length,
       deliveries: this.#history.connections.reduce(
