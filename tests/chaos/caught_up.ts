@@ -49,7 +49,7 @@ function devicesBehind(traffic: Traffic, owed: readonly Owed[]): [Device, Owed][
 }
 
 function isBehind(traffic: Traffic, device: Device, { conversation, account, seq }: Owed): boolean {
-  const membership = traffic.membership(conversation, account);
+  const membership = traffic.members.of(conversation, account);
   // Who has left since is owed what came before that.
   const last = membership?.inside === false ? Math.min(seq, membership.seq - 1) : seq;
   return (device.cursors.get(conversation) ?? 0) < last;

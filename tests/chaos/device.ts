@@ -141,7 +141,7 @@ export class Device implements AsyncDisposable {
   }
 
   /** Sends a message once more that was answered, or its id with another text; the answer is written down. */
-  sendAgain({ id, conversation, text }: Letter, other: string | null): void {
+  sendAgain({ id, conversation, text }: Omit<Letter, "state">, other: string | null): void {
     if (this.#link?.welcomed === true) this.#attempt(this.#link, { id, conversation, text: other ?? text }, null);
   }
 

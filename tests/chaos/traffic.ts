@@ -6,14 +6,22 @@
  * It needs nothing but the addresses of nodes, so it drives any server that speaks the protocol.
  */
 import type { AccountId, ConversationId } from "../../src/protocol/mod.ts";
-import { newMessageId } from "../../src/protocol/mod.ts";
-import { bodyOf, entryOf } from "../support/history/entry.ts";
-import type { History, Operation } from "../support/history/history.ts";
-import type { Frame } from "../support/peer.ts";
+import type { History } from "../support/history/history.ts";
 import type { Chance } from "../support/random.ts";
 import { waitUntil } from "../support/wait.ts";
-import { type Account, Device, type Identity, type ServingNode } from "./device.ts";
-import { ask, type WebAnswer } from "./web.ts";
+import { type Account, Device, type ServingNode } from "./device.ts";
+import { Members } from "./members.ts";
+import {
+  type Asking,
+  changeMembers,
+  newPost,
+  openConversation,
+  type Posted,
+  post,
+  readList,
+  readPage,
+  signUp,
+} from "./requests.ts";
 
 /** What {@link Traffic.start} is told. */
 export interface TrafficOptions {
@@ -60,29 +68,24 @@ export const DEEDS: Readonly<Record<Deed, number>> = {
   sign_out: 0.4,
 };
 
-/** Whether somebody is in a conversation, and the seq that says so. */
-export interface Membership {
-  readonly seq: number;
-  readonly inside: boolean;
-}
-
-type Members = Map<ConversationId, Map<AccountId, Membership>>;
-
-const PASSWORD = "violet-harbour-93-lantern";
 const GROUPS = 5;
 const DMS = 6;
 /** How often a request over HTTP is repeated while nobody knows what came of it. */
 const TRIES = 3;
 const STARTING_MS = 30_000;
+/** Members that a group keeps. */
+const FEWEST = 4;
+/** Of the changes of members those that add somebody, and of the others those that leave by themselves. */
+const ADDED = 0.6;
+const LEAVING = 0.7;
 
 /** See the head of this file. Disposing closes every socket. */
 export class Traffic implements AsyncDisposable {
   readonly devices: readonly Device[];
   readonly conversations: ConversationId[] = [];
+  readonly members: Members;
   readonly #options: TrafficOptions;
   readonly #groups = new Set<ConversationId>();
-  /** Who is in which conversation, as the entries tell, and since which seq that is known. */
-  readonly #members: Members;
   readonly #timers = new Map<Device, ReturnType<typeof setTimeout>>();
   readonly #underWay = new Set<Promise<void>>();
   #stopped = false;
@@ -91,26 +94,26 @@ export class Traffic implements AsyncDisposable {
   private constructor(options: TrafficOptions, devices: readonly Device[], members: Members) {
     this.#options = options;
     this.devices = devices;
-    this.#members = members;
+    this.members = members;
   }
 
   /** Signs people up, connects their devices, opens their conversations, and lets them go on. */
   static async start(options: TrafficOptions): Promise<Traffic> {
     const { history, chance, nodes } = options;
-    const members: Members = new Map();
+    const members = new Members();
     const signedUp = await Promise.all(
-      Array.from({ length: options.people ?? 10 }, (_, i) => signUp(chance.pick(nodes()), i, options.devicesEach ?? 2)),
+      Array.from({ length: options.people ?? 10 }, (_, i) => {
+        const name = `person_${i}_${crypto.randomUUID().slice(0, 8)}`;
+        return signUp(chance.pick(nodes()), name, options.devicesEach ?? 2);
+      }),
     );
     const devices = signedUp.flatMap(({ account, identities }) =>
       identities.map(
         (identity) =>
           new Device({
             ...{ history, nodes, account, identity, chance: chance.fork() },
-            onEntry: (frame) => noteMembers(members, frame),
-            onOutside: (conversation) => {
-              const known = members.get(conversation)?.get(account.id);
-              members.get(conversation)?.set(account.id, { seq: known?.seq ?? 0, inside: false });
-            },
+            onEntry: (frame) => members.entry(frame),
+            onOutside: (conversation) => members.outside(conversation, account.id),
           }),
       ),
     );
@@ -122,34 +125,28 @@ export class Traffic implements AsyncDisposable {
     return traffic;
   }
 
-  /** Whether an account is in a conversation, and since which seq that is known; `null`: never heard of. */
-  membership(conversation: ConversationId, account: AccountId): Membership | null {
-    return this.#members.get(conversation)?.get(account) ?? null;
-  }
-
   /** Sends the same message three times at once: over the device's socket and by HTTP on two nodes. */
   sendThrice(device: Device, text = this.#text()): void {
     const { chance, nodes } = this.#options;
     const conversation = this.#conversationOf(device);
     if (conversation === null) return;
-    const letter = { id: newMessageId(), conversation, text, state: "waiting" } as const;
-    device.sendAgain(letter, null);
+    const message = newPost(conversation, text);
+    device.sendAgain(message, null);
     const serving = nodes();
     const first = chance.whole(0, Math.max(1, serving.length));
     for (const node of [serving[first], serving[(first + 1) % serving.length]]) {
-      if (node !== undefined) this.#run(this.#post(device, letter, node));
+      if (node !== undefined) this.#run(this.#post(this.#asking(device, node), message));
     }
   }
 
   /** Sends something large to a conversation of somebody, from somebody else. */
   sendLarge(to: AccountId, bytes: number): void {
     const { chance } = this.#options;
-    const shared = this.conversations.filter((id) => this.membership(id, to)?.inside === true);
+    const shared = this.conversations.filter((id) => this.members.inside(id, to));
     if (shared.length === 0) return;
     const conversation = chance.pick(shared);
     const senders = this.devices.filter(
-      ({ account, node }) =>
-        account.id !== to && node !== null && this.membership(conversation, account.id)?.inside === true,
+      ({ account, node }) => account.id !== to && node !== null && this.members.inside(conversation, account.id),
     );
     if (senders.length > 0) chance.pick(senders).send(conversation, this.#text(bytes));
   }
@@ -174,37 +171,27 @@ export class Traffic implements AsyncDisposable {
     const { chance } = this.#options;
     const wanted = [
       ...Array.from({ length: Math.min(GROUPS, accounts.length) }, (_, i) => ({
-        type: "group",
+        type: "group" as const,
         // Rotated, so that everybody is in some and nobody in all.
         people: [...accounts, ...accounts].slice(i * 2, i * 2 + Math.ceil(accounts.length * chance.between(0.5, 0.9))),
       })),
       ...Array.from({ length: Math.min(DMS, accounts.length - 1) }, (_, i) => ({
-        type: "dm",
+        type: "dm" as const,
         people: [accounts[i], accounts[i + 1]].filter((account) => account !== undefined),
       })),
     ];
     for (const { type, people } of wanted) {
       const creator = this.devices.find(({ account }) => account === people[0]);
       if (creator === undefined) continue;
-      const others = [...new Set(people.slice(1).map(({ id }) => id))].filter((id) => id !== creator.account.id);
-      const { history, nodes } = this.#options;
-      const node = chance.pick(nodes());
-      const asked = { account: creator.account.id, session: creator.identity.session, node: node.name };
-      const operation = history.begin("membership", {
-        ...{ ...asked, change: "create", conversation: null, accounts: [creator.account.id, ...others] },
-      });
-      const body = {
-        conversation_type: type,
-        participant_ids: others,
-        ...(type === "group" ? { name: "A group" } : {}),
-      };
-      const { token } = creator.identity;
-      const answer = await ask({ url: node.url, method: "POST", path: "/api/conversations", body, token });
-      settle(operation, answer, (json) => ({ conversation: json.id }));
-      if (answer.type !== "ok") throw new Error(`Open a conversation: ${JSON.stringify(answer)}`);
-      this.conversations.push(answer.json.id);
-      if (type === "group") this.#groups.add(answer.json.id);
+      const others = new Set(people.map(({ id }) => id).filter((id) => id !== creator.account.id));
+      const id = await openConversation(this.#asking(creator, chance.pick(this.#options.nodes())), type, [...others]);
+      this.conversations.push(id);
+      if (type === "group") this.#groups.add(id);
     }
+  }
+
+  #asking(device: Device, node: ServingNode): Asking {
+    return { history: this.#options.history, device, node };
   }
 
   #schedule(device: Device): void {
@@ -232,13 +219,13 @@ export class Traffic implements AsyncDisposable {
     const conversation = this.#conversationOf(device);
     const serving = nodes();
     if (conversation === null || serving.length === 0) return;
-    const node = chance.pick(serving);
+    const asking = this.#asking(device, chance.pick(serving));
     switch (deed) {
       case "send":
         for (let i = chance.whole(1, 4); i > 0; i--) device.send(conversation, this.#text());
         return;
       case "send_http":
-        return this.#post(device, { id: newMessageId(), conversation, text: this.#text() }, node);
+        return this.#post(asking, newPost(conversation, this.#text()));
       case "send_again":
       case "send_other_body": {
         const { stored } = device.letters;
@@ -246,19 +233,19 @@ export class Traffic implements AsyncDisposable {
         return device.sendAgain(chance.pick(stored), deed === "send_again" ? null : this.#text());
       }
       case "page":
-        return this.#page(device, conversation, node);
+        return this.#page(asking, conversation);
       case "snapshot":
-        return this.#snapshot(device, node);
+        return readList(asking);
       case "typing":
         return device.type(conversation);
       case "read":
         return device.read(conversation);
       case "membership":
-        return this.#change(device, node);
+        return this.#change(asking);
       case "hop":
         return device.hop();
       case "sign_out":
-        return device.signOut(node);
+        return device.signOut(asking.node);
       default:
         deed satisfies never;
     }
@@ -281,7 +268,7 @@ export class Traffic implements AsyncDisposable {
   /** One that the device's account is in, as far as is known; now and then one that it is not in. */
   #conversationOf({ account }: Device): ConversationId | null {
     const { chance } = this.#options;
-    const own = this.conversations.filter((id) => this.membership(id, account.id)?.inside === true);
+    const own = this.conversations.filter((id) => this.members.inside(id, account.id));
     if (own.length === 0 || chance.happens(0.01)) return chance.pick(this.conversations);
     return chance.pick(own);
   }
@@ -294,127 +281,38 @@ export class Traffic implements AsyncDisposable {
   }
 
   /** Sends over HTTP, and again on other nodes while nobody knows what came of it. */
-  async #post(
-    device: Device,
-    message: { readonly id: Frame; readonly conversation: ConversationId; readonly text: string },
-    first: ServingNode,
-  ): Promise<void> {
-    const { history, chance, nodes } = this.#options;
-    const content = { encrypted_content: message.text };
-    let node = first;
-    for (let tries = 0; tries < TRIES; tries++) {
-      const { session, token } = device.identity;
-      const operation = history.send({
-        ...{ account: device.account.id, session, node: node.name, device: device.id, via: null, ordered: false },
-        ...{ conversation: message.conversation, id: message.id, body: bodyOf(content) },
-      });
-      const path = `/api/conversations/${message.conversation}/messages`;
-      const answer = await ask({ url: node.url, method: "POST", path, token, body: { id: message.id, ...content } });
-      settle(operation, answer, ({ seq, created_at }) => ({ seq, createdAt: Date.parse(created_at), inOrder: false }));
+  async #post(first: Asking, message: Posted): Promise<void> {
+    const { chance, nodes } = this.#options;
+    let asking = first;
+    for (let tries = 0; tries < TRIES && !(await post(asking, message)); tries++) {
       const serving = nodes();
-      if (answer.type !== "unknown" || this.#stopped || serving.length === 0) return;
-      node = chance.pick(serving);
+      if (this.#stopped || serving.length === 0) return;
+      asking = { ...asking, node: chance.pick(serving) };
     }
   }
 
-  async #page(device: Device, conversation: ConversationId, node: ServingNode): Promise<void> {
-    const { history, chance } = this.#options;
+  async #page(asking: Asking, conversation: ConversationId): Promise<void> {
+    const { chance } = this.#options;
     const direction = chance.pick(["after", "before", "newest"] as const);
-    const known = device.cursors.get(conversation) ?? 0;
-    const seq = direction === "newest" ? null : direction === "after" ? chance.whole(0, known + 1) : Math.max(1, known);
-    const query = seq === null ? "" : `&${direction}_seq=${seq}`;
-    const { session, token } = device.identity;
-    const operation = history.begin("page", {
-      ...{ account: device.account.id, session, node: node.name, conversation, direction, seq },
-    });
-    const path = `/api/conversations/${conversation}/messages?limit=${chance.whole(1, 60)}${query}`;
-    settle(operation, await ask({ url: node.url, method: "GET", path, token }), (json) => ({
-      entries: json.messages.map(entryOf),
-      next: json.next,
-      previous: json.previous,
-    }));
-  }
-
-  async #snapshot(device: Device, node: ServingNode): Promise<void> {
-    const { history } = this.#options;
-    const { session, token } = device.identity;
-    const operation = history.begin("snapshot", { account: device.account.id, session, node: node.name });
-    const answer = await ask({ url: node.url, method: "GET", path: "/api/conversations?limit=200", token });
-    settle(operation, answer, ({ conversations }) =>
-      conversations.map((summary: Frame) => ({
-        conversation: summary.id,
-        lastSeq: summary.last_seq,
-        participants: summary.participant_ids,
-        messages: summary.message_count,
-      })),
-    );
+    const known = asking.device.cursors.get(conversation) ?? 0;
+    const seq = { newest: null, after: chance.whole(0, known + 1), before: Math.max(1, known) }[direction];
+    await readPage(asking, { conversation, direction, seq }, chance.whole(1, 60));
   }
 
   /** Adds somebody who is not in a group, removes somebody who is, or leaves. */
-  async #change(device: Device, node: ServingNode): Promise<void> {
-    const { history, chance } = this.#options;
-    const own = [...this.#groups].filter((id) => this.membership(id, device.account.id)?.inside === true);
+  async #change(asking: Asking): Promise<void> {
+    const { chance } = this.#options;
+    const self = asking.device.account.id;
+    const own = [...this.#groups].filter((id) => this.members.inside(id, self));
     if (own.length === 0) return;
     const conversation = chance.pick(own);
     const everybody = [...new Set(this.devices.map(({ account }) => account.id))];
-    const inside = everybody.filter((account) => this.membership(conversation, account)?.inside === true);
+    const inside = everybody.filter((account) => this.members.inside(conversation, account));
     const outside = everybody.filter((account) => !inside.includes(account));
-    const add = outside.length > 0 && (inside.length < 3 || chance.happens(outside.length / everybody.length + 0.2));
-    if (!add && inside.length < 3) return;
-    const account = add ? chance.pick(outside) : chance.happens(0.7) ? device.account.id : chance.pick(inside);
-    const { session, token } = device.identity;
-    const operation = history.begin("membership", {
-      ...{ account: device.account.id, session, node: node.name, change: add ? "add" : "remove", conversation },
-      accounts: [account],
-    });
-    const path = `/api/conversations/${conversation}/participants`;
-    const answer = add
-      ? await ask({ url: node.url, method: "POST", path, token, body: { user_id: account } })
-      : await ask({ url: node.url, method: "DELETE", path: `${path}/${account}`, token });
-    settle(operation, answer, () => ({ conversation }));
+    const add = outside.length > 0 && (inside.length <= FEWEST || chance.happens(ADDED));
+    if (add) return changeMembers(asking, { change: "add", conversation, account: chance.pick(outside) });
+    if (inside.length <= FEWEST) return;
+    const account = chance.happens(LEAVING) ? self : chance.pick(inside);
+    await changeMembers(asking, { change: "remove", conversation, account });
   }
-}
-
-function noteMembers(members: Members, frame: Frame): void {
-  if (frame.type !== "membership") return;
-  let known = members.get(frame.conversation_id);
-  if (known === undefined) {
-    known = new Map();
-    members.set(frame.conversation_id, known);
-  }
-  const inside = frame.change === "created" || frame.change === "joined";
-  for (const account of frame.user_ids) {
-    if ((known.get(account)?.seq ?? -1) < frame.seq) known.set(account, { seq: frame.seq, inside });
-  }
-}
-
-function settle<Kind extends Parameters<History["begin"]>[0]>(
-  operation: Operation<Kind>,
-  answer: WebAnswer,
-  // biome-ignore lint/suspicious/noExplicitAny: the body as it came.
-  read: (json: any) => Parameters<Operation<Kind>["ok"]>[0],
-): void {
-  if (answer.type === "ok") operation.ok(read(answer.json));
-  else if (answer.type === "refused") operation.refused(answer.code, answer.retryable);
-  else operation.unknown(answer.why);
-}
-
-/** Signs somebody up, and in on every further device. */
-async function signUp(
-  node: ServingNode,
-  index: number,
-  devices: number,
-): Promise<{ account: Account; identities: Identity[] }> {
-  const name = `person_${index}_${crypto.randomUUID().slice(0, 8)}`;
-  const identities: Identity[] = [];
-  let id = "" as AccountId;
-  for (let i = 0; i < devices; i++) {
-    const path = i === 0 ? "/api/auth/signup" : "/api/auth/signin";
-    const answer = await ask({ url: node.url, method: "POST", path, body: { username: name, password: PASSWORD } });
-    if (answer.type !== "ok") throw new Error(`Sign up: ${JSON.stringify(answer)}`);
-    const { user, device_id: device, session_id: session, access_token: token } = answer.json;
-    id = user?.id ?? id;
-    identities.push({ device, session, token });
-  }
-  return { account: { id, name, password: PASSWORD }, identities };
 }

@@ -109,9 +109,9 @@ export class ServerProcess implements AsyncDisposable {
     if (signal === "SIGKILL" || signal === "SIGTERM") await this.#child?.exited;
   }
 
-  /** How many files and sockets it holds open (Linux). */
+  /** How many files and sockets it holds open; 0 where the system does not say (it is not Linux). */
   async openDescriptors(): Promise<number> {
-    return (await readdir(`/proc/${this.pid}/fd`)).length;
+    return (await readdir(`/proc/${this.pid}/fd`).catch(() => [])).length;
   }
 
   /** One of its own metrics, without labels; `null` where it has none of that name. */
