@@ -9,10 +9,11 @@
  */
 import type { AccountId, ConversationId, DeviceId, SessionId } from "../../src/protocol/mod.ts";
 import { bodyOf } from "../support/history/entry.ts";
-import type { Connection, History, NodeName, Operation, SendInput } from "../support/history/history.ts";
+import type { Closed, History, NodeName } from "../support/history/history.ts";
 import type { Frame } from "../support/peer.ts";
 import type { Chance } from "../support/random.ts";
 import { type Letter, Letters } from "./letters.ts";
+import { Link, type Socket } from "./link.ts";
 import { ask } from "./web.ts";
 
 /** A node that can be asked. */
@@ -49,32 +50,6 @@ export interface DeviceOptions {
   readonly onOutside: (conversation: ConversationId) => void;
 }
 
-interface Attempt {
-  readonly operation: Operation<"send">;
-  /** `null`: a deliberate copy, which is not repeated. */
-  readonly letter: Letter | null;
-  readonly sentAt: number;
-}
-
-/** Bun's socket can also be cut, without a closing handshake. */
-type Socket = WebSocket & { terminate(): void };
-
-/** One socket. */
-interface Link {
-  readonly socket: Socket;
-  readonly connection: Connection;
-  readonly node: NodeName;
-  /** Sends without an answer, by their `ref`. */
-  readonly attempts: Map<number, Attempt>;
-  /** The highest seq that came on this socket and is not acknowledged. */
-  readonly unacknowledged: Map<ConversationId, number>;
-  readonly over: PromiseWithResolvers<void>;
-  welcomed: boolean;
-  heardAt: number;
-  /** Something was refused that may be sent again: not before this. */
-  quietUntil: number;
-}
-
 const OPEN_MS = 3_000;
 /** A send that is not answered by then is unknown, and so is its socket. */
 const ANSWER_MS = 8_000;
@@ -104,7 +79,6 @@ export class Device implements AsyncDisposable {
   /** The session may have ended: where a socket is refused, it signs in again. */
   #doubtful = false;
   #hurry = false;
-  #refs = 0;
   #ticks: number;
   /** Ticks between two acknowledgements; another after each connection. */
   #acknowledgeTicks = 2;
@@ -147,23 +121,19 @@ export class Device implements AsyncDisposable {
 
   /** Acknowledges what was never sent, where there is a socket; that is to be refused. */
   acknowledgeAhead(conversation: ConversationId, by: number): void {
-    if (this.#link?.welcomed !== true) return;
-    const unacknowledged = new Map([[conversation, (this.cursors.get(conversation) ?? 0) + by]]);
-    this.#acknowledge({ ...this.#link, unacknowledged });
+    const ahead = (this.cursors.get(conversation) ?? 0) + by;
+    if (this.#link?.welcomed === true) this.#link.acknowledge(conversation, ahead);
   }
 
-  /** Says that it begins to type, where there is a socket. */
+  /** Begins to type, where there is a socket. */
   type(conversation: ConversationId): void {
-    if (this.#link?.welcomed !== true) return;
-    this.#link.socket.send(JSON.stringify({ type: "typing_start", conversation_id: conversation }));
+    if (this.#link?.welcomed === true) this.#link.type(conversation);
   }
 
-  /** Says that its person has read everything that it was shown, where there is a socket. */
+  /** Its person reads everything that it was shown, where there is a socket. */
   read(conversation: ConversationId): void {
     const seq = this.cursors.get(conversation);
-    if (this.#link?.welcomed !== true || seq === undefined) return;
-    this.#link.connection.note({ type: "read_marked", conversation, seq });
-    this.#link.socket.send(JSON.stringify({ type: "message_read", conversation_id: conversation, seq }));
+    if (this.#link?.welcomed === true && seq !== undefined) this.#link.read(conversation, seq);
   }
 
   /** Goes to another node, in order. */
@@ -192,7 +162,7 @@ export class Device implements AsyncDisposable {
     if (link === null) return;
     // The server ends the socket; whether it was in time is for the checker to say.
     const late = setTimeout(() => this.#leave(link, 1006, "cut"), SIGNED_OUT_MS);
-    await link.over.promise;
+    await link.over;
     clearTimeout(late);
   }
 
@@ -216,7 +186,7 @@ export class Device implements AsyncDisposable {
     const { chance } = this.#options;
     while (!this.#ended) {
       const link = await this.#open();
-      if (link !== null) await link.over.promise;
+      if (link !== null) await link.over;
       else if (this.#doubtful) await this.#signIn();
       const hurry = this.#hurry && link !== null;
       this.#hurry = false;
@@ -239,14 +209,11 @@ export class Device implements AsyncDisposable {
     }, OPEN_MS);
     socket.onopen = () => {
       const connection = history.connection({ account: account.id, session, node: node.name, device });
-      const link: Link = {
-        ...{ socket, connection, node: node.name, attempts: new Map(), unacknowledged: new Map() },
-        ...{ over: Promise.withResolvers<void>(), welcomed: false, heardAt: performance.now(), quietUntil: 0 },
-      };
+      const link = new Link(socket, connection);
       this.#link = link;
       this.#acknowledgeTicks = chance.pick([1, 2, 5, 20]);
       socket.onmessage = (event) => this.#receive(link, JSON.parse(String(event.data)));
-      if (chance.happens(0.5)) this.#resume(link);
+      if (chance.happens(0.5)) link.resume(this.cursors);
       opened.resolve(link);
     };
     socket.onerror = () => opened.resolve(null);
@@ -263,12 +230,6 @@ export class Device implements AsyncDisposable {
     return link;
   }
 
-  /** Says where it stands, instead of trusting what the server knows [RES-3]. */
-  #resume({ socket, connection }: Link): void {
-    connection.note({ type: "resumed", cursors: new Map(this.cursors) });
-    socket.send(JSON.stringify({ type: "resume", cursors: Object.fromEntries(this.cursors) }));
-  }
-
   #receive(link: Link, frame: Frame): void {
     if (this.#link !== link) return; // what comes after it was left is as good as lost
     link.heardAt = performance.now();
@@ -281,7 +242,7 @@ export class Device implements AsyncDisposable {
       case "error":
         return this.#refused(link, frame);
       case "pong":
-        return void link.connection.note({ type: "settled", since: Number(frame.ref) });
+        return link.pong(frame);
       case "message":
       case "membership":
       case "notice":
@@ -295,9 +256,8 @@ export class Device implements AsyncDisposable {
   }
 
   #receipt(link: Link, frame: Frame): void {
-    const attempt = link.attempts.get(frame.ref);
+    const attempt = link.answered(frame);
     if (attempt === undefined) return;
-    link.attempts.delete(frame.ref);
     const { seq, created_at: createdAt, in_order: inOrder } = frame;
     attempt.operation.ok({ seq, createdAt: Date.parse(createdAt), inOrder });
     if (inOrder) this.#stored(link, frame.conversation_id, seq);
@@ -305,36 +265,29 @@ export class Device implements AsyncDisposable {
     this.#flush();
   }
 
-  #refused(link: Link, { ref, code, retryable }: Frame): void {
-    if (typeof ref === "string" && ref.startsWith("ack ")) {
-      const [, conversation, seq] = ref.split(" ");
-      link.connection.note({
-        ...{ type: "acknowledgement_refused", conversation: conversation as ConversationId, seq: Number(seq), code },
-      });
-      return;
-    }
-    const attempt = link.attempts.get(ref);
+  #refused(link: Link, frame: Frame): void {
+    if (link.acknowledgementRefused(frame)) return;
+    const attempt = link.answered(frame);
     if (attempt === undefined) return;
-    link.attempts.delete(ref);
+    const { code, retryable } = frame;
     attempt.operation.refused(code, retryable);
     const { letter } = attempt;
     if (letter === null) {
       // Nothing goes to its conversation any more until it is sent again [MSG-5], and it will not be.
       if (retryable) this.#leave(link, 1000, "client");
-      return;
-    }
-    if (retryable) {
+    } else if (retryable) {
       link.quietUntil = performance.now() + this.#options.chance.between(200, 600);
-      return this.letters.refused(letter);
+      this.letters.refused(letter);
+    } else {
+      this.letters.done(letter, false);
+      if (code === "conversation_not_found") this.#options.onOutside(letter.conversation);
     }
-    this.letters.done(letter, false);
-    if (code === "conversation_not_found") this.#options.onOutside(letter.conversation);
   }
 
   #stored(link: Link, conversation: ConversationId, seq: number): void {
     if (seq <= (this.cursors.get(conversation) ?? 0)) this.repeats++;
     else this.cursors.set(conversation, seq);
-    link.unacknowledged.set(conversation, seq);
+    link.shown(conversation, seq);
   }
 
   /** Sends what may go. */
@@ -345,16 +298,12 @@ export class Device implements AsyncDisposable {
   }
 
   #attempt(link: Link, { id, conversation, text }: Omit<Letter, "state">, letter: Letter | null): void {
-    const { account } = this;
     const content = { encrypted_content: text };
-    const input: SendInput = {
-      ...{ account: account.id, session: this.#identity.session, node: link.node, device: this.id },
+    const operation = this.#options.history.send({
+      ...{ account: this.account.id, session: this.#identity.session, node: link.node, device: this.id },
       ...{ conversation, id, body: bodyOf(content), via: link.connection, ordered: letter !== null },
-    };
-    const ref = ++this.#refs;
-    const operation = this.#options.history.send(input);
-    link.attempts.set(ref, { operation, letter, sentAt: performance.now() });
-    link.socket.send(JSON.stringify({ type: "message", ref, id, conversation_id: conversation, ...content }));
+    });
+    link.attempt(operation, letter, content);
   }
 
   /** Acknowledges, asks for a sign of life, and looks at every deadline. */
@@ -362,42 +311,20 @@ export class Device implements AsyncDisposable {
     const link = this.#link;
     if (link === null) return;
     this.#ticks++;
-    const now = performance.now();
     const silentMs = this.detour?.silentMs ?? SILENT_MS;
-    if (now - link.heardAt > silentMs) return this.#leave(link, 1006, "cut");
-    const answerMs = Math.max(ANSWER_MS, silentMs);
-    for (const { operation, sentAt } of link.attempts.values()) {
-      if (now - sentAt > answerMs) operation.unknown("timeout");
-    }
-    if ([...link.attempts.values()].some(({ sentAt }) => now - sentAt > answerMs))
-      return this.#leave(link, 1006, "cut");
+    const isSilent = performance.now() - link.heardAt > silentMs;
+    if (isSilent || link.gaveUp(Math.max(ANSWER_MS, silentMs))) return this.#leave(link, 1006, "cut");
     this.#flush();
-    if (this.#ticks % this.#acknowledgeTicks === 0) this.#acknowledge(link);
-    if (this.#ticks % PING_TICKS === 0) {
-      link.socket.send(JSON.stringify({ type: "ping", ref: String(this.#options.history.tick()) }));
-    }
-  }
-
-  #acknowledge({ socket, connection, unacknowledged }: Link): void {
-    for (const [conversation, seq] of unacknowledged) {
-      connection.note({ type: "acknowledged", conversation, seq });
-      const ref = `ack ${conversation} ${seq}`;
-      socket.send(JSON.stringify({ type: "message_ack", ref, conversation_id: conversation, seq }));
-    }
-    unacknowledged.clear();
+    if (this.#ticks % this.#acknowledgeTicks === 0) link.acknowledgeShown();
+    if (this.#ticks % PING_TICKS === 0) link.ping(this.#options.history.tick());
   }
 
   /** The socket is over, whoever ended it. */
-  #leave(link: Link, code: number, by: "server" | "client" | "cut"): void {
+  #leave(link: Link, code: number, by: Closed["by"]): void {
     if (this.#link !== link) return;
     this.#link = null;
-    link.connection.end(code, by);
-    for (const { operation } of link.attempts.values()) operation.unknown("cut");
-    link.attempts.clear();
     this.letters.lost();
-    if (by === "client") link.socket.close(1000);
-    else if (by === "cut") link.socket.terminate();
-    link.over.resolve();
+    link.end(code, by);
   }
 
   /** Signs in on the same device, so that its cursors stay. */

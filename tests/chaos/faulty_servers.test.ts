@@ -67,7 +67,7 @@ const cutSockets: Step = async (scene) => {
 /** Everybody writes to where they are not. */
 const writeFromOutside: Step = async ({ traffic, history }) => {
   for (const device of traffic.devices) {
-    const elsewhere = traffic.conversations.find((id) => traffic.membership(id, device.account.id)?.inside !== true);
+    const elsewhere = traffic.conversations.find((id) => !traffic.members.inside(id, device.account.id));
     if (elsewhere !== undefined) device.send(elsewhere, "from outside");
   }
   await settle(history);
@@ -96,7 +96,7 @@ const killWhileHeld: Step = async (scene) => {
   const fault = history.fault("node-killed", { type: "all" });
   const { release } = await holdHead(database.db, conversation);
   for (const device of traffic.devices) {
-    if (traffic.membership(conversation, device.account.id)?.inside === true) device.send(conversation, "last words");
+    if (traffic.members.inside(conversation, device.account.id)) device.send(conversation, "last words");
   }
   await settle(history);
   scene.serving = false;
