@@ -16,6 +16,7 @@ export interface Attempt {
 export type Socket = WebSocket & { terminate(): void };
 
 const ACK = "ack";
+const MOST_UNACKNOWLEDGED = 64;
 
 /** See the head of this file. */
 export class Link {
@@ -34,6 +35,8 @@ export class Link {
   readonly socket: Socket;
   /** The highest seq that came on this socket and is not acknowledged. */
   readonly #unacknowledged = new Map<ConversationId, number>();
+  /** Entries since the last acknowledgement. */
+  #shown = 0;
   readonly #over = Promise.withResolvers<void>();
   #refs = 0;
 
@@ -76,15 +79,17 @@ export class Link {
     this.#send({ type: "message_read", conversation_id: conversation, seq });
   }
 
-  /** An entry came on this socket. */
+  /** An entry came on this socket; many of them are acknowledged at once, for the server's window is bounded [ACK-4]. */
   shown(conversation: ConversationId, seq: number): void {
     this.#unacknowledged.set(conversation, seq);
+    if (++this.#shown >= MOST_UNACKNOWLEDGED) this.acknowledgeShown();
   }
 
   /** Acknowledges what came. */
   acknowledgeShown(): void {
     for (const [conversation, seq] of this.#unacknowledged) this.acknowledge(conversation, seq);
     this.#unacknowledged.clear();
+    this.#shown = 0;
   }
 
   /** Acknowledges up to a seq. */
