@@ -107,6 +107,11 @@ export class Device implements AsyncDisposable {
     return this.#link?.welcomed === true ? this.#link.node : null;
   }
 
+  /** Whether its socket was told that it has everything. */
+  get live(): boolean {
+    return this.#link?.live === true;
+  }
+
   /** Writes a message, and sends it in its turn; false where too many wait. */
   send(conversation: ConversationId, text: string): boolean {
     const letter = this.letters.write(conversation, text);
@@ -251,6 +256,7 @@ export class Device implements AsyncDisposable {
         this.#options.onEntry(frame);
         return this.#stored(link, frame.conversation_id, frame.seq);
       default:
+        if (frame.type === "caught_up") link.live = true;
         link.connection.frame(frame);
     }
   }

@@ -28,6 +28,8 @@ export class Link {
   readonly over: Promise<void>;
   /** Whether the server has said who it is. */
   welcomed = false;
+  /** Whether it was told `caught_up`. */
+  live = false;
   /** When something came last (ms). */
   heardAt = performance.now();
   /** Something was refused that may be sent again: not before this (ms). */

@@ -118,8 +118,8 @@ export class Traffic implements AsyncDisposable {
       ),
     );
     const traffic = new Traffic(options, devices, members);
-    // Everybody is connected before there is anything, so that every device is owed the whole of every log.
-    await waitUntil("every device is connected", () => devices.every(({ node }) => node !== null), STARTING_MS);
+    // A new device is owed what comes after its first list [RES-6]: so all have had theirs before there is anything.
+    await waitUntil("every device has caught up", () => devices.every(({ live }) => live), STARTING_MS);
     await traffic.#openConversations(signedUp.map(({ account }) => account));
     for (const device of devices) traffic.#schedule(device);
     return traffic;
