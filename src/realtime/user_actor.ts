@@ -262,6 +262,8 @@ export class UserActor implements Behaviour<UserMessage> {
   }
 
   #attach(session: Session): void {
+    // A socket that ended before its turn came: its `detach`, which goes before the mailbox, was here already.
+    if (!session.authenticated) return;
     const { sessionId } = session.principal;
     const ofSession = [...this.#attachments.keys()].filter((other) => other.principal.sessionId === sessionId);
     if (ofSession.length >= LIMITS.socketsPerSession) return session.close("too_many_sockets");
