@@ -43,11 +43,11 @@ test("UserActor keeps nothing of a socket that ended before its attachment was h
     ...{ onClosed: () => {}, onGone: () => {} },
   } as unknown as SessionDeps;
   const port = {
-    send: () => 1,
+    send: () => true,
     close: () => {},
     terminate: () => {},
     ping: () => {},
-    cork: () => {},
+
     buffered: () => 0,
   };
   const session = new Session(port, { address: "127.0.0.1", principal, expected: null }, sessionDeps);
