@@ -41,7 +41,7 @@ const FLOWING = 120;
 const FLOWING_MS = 30_000;
 /** While all is well two seconds are the rule; a busy machine needs more. */
 const DELIVERED_MS = 5_000;
-const AT_ONCE = 3;
+const AT_ONCE = 4;
 const ALL_MS = 300_000;
 const SEED = Number(process.env["CHAOS_SEED"] ?? crypto.getRandomValues(new Uint32Array(1))[0]);
 
