@@ -24,14 +24,14 @@ export const BUGS = {
   "acknowledges another body under a stored id": acceptOtherBodies,
   "writes two batches of a conversation at once": spreadOverLanes,
   "does not judge members under the lock": trustStaleMembers,
-  "takes a dropped frame for sent": () => dropFrames((text) => text.length),
+  "takes a dropped frame for sent": () => dropFrames(true),
   "sends events out of order": swapFrames,
   "alters a byte": alterFrames,
   "says nothing after Redis was emptied": forgetDirectory,
   "keeps the sockets of ended sessions": keepEndedSessions,
   "accepts acknowledgements of what was never sent": acceptAnyAcknowledgement,
   /** No bug: a server that is right ends the socket, and the device comes back for what it missed. */
-  "drops frames": () => dropFrames(() => 0),
+  "drops frames": () => dropFrames(false),
 } as const satisfies Record<string, () => void>;
 
 /** Puts `make(original)` in the place of a method. */
@@ -43,13 +43,15 @@ function replace<Target, Name extends keyof Target>(
   prototype[name] = make(prototype[name]);
 }
 
-/** Around `append`: `judge` makes the answer, and may append again. */
+/** Around `submit`: `judge` makes the answer, and may append again. */
 function aroundAppend(
   judge: (request: AppendRequest, append: (request: AppendRequest) => Promise<AppendOutcome>) => Promise<AppendOutcome>,
 ): void {
-  replace(Lane.prototype, "append", (original) => {
-    return function (this: Lane, request: AppendRequest) {
-      return judge(request, (given) => original.call(this, given));
+  replace(Lane.prototype, "submit", (original) => {
+    return function (this: Lane, request, answer) {
+      const append = (given: AppendRequest) =>
+        new Promise<AppendOutcome>((resolve) => original.call(this, given, resolve));
+      void judge(request, append).then(answer);
     };
   });
 }
@@ -105,10 +107,10 @@ function trustStaleMembers(): void {
 function spreadOverLanes(): void {
   const lanes: Lane[] = [];
   let turn = 0;
-  replace(Lane.prototype, "append", (original) => {
-    return function (this: Lane, request: AppendRequest) {
+  replace(Lane.prototype, "submit", (original) => {
+    return function (this: Lane, request, answer) {
       if (!lanes.includes(this)) lanes.push(this);
-      return original.call(lanes[turn++ % lanes.length] ?? this, request);
+      original.call(lanes[turn++ % lanes.length] ?? this, request, answer);
     };
   });
 }
@@ -124,19 +126,17 @@ function skipOnReturn(): void {
   });
 }
 
-/** Every socket that is opened from here on is seen through `through`. */
-function throughSockets(through: (socket: SocketPort, send: SocketPort["send"]) => SocketPort["send"]): void {
+/** Of every socket that is opened from here on, `make` says anew how it sends. */
+function throughSockets(make: (send: SocketPort["send"]) => SocketPort["send"]): void {
   replace(Hub.prototype, "open", (original) => {
     return function (this: Hub, socket, origin) {
-      const send = through(socket, (text) => socket.send(text));
       return original.call(
         this,
         {
-          send,
+          send: make((frames) => socket.send(frames)),
           close: (code, reason) => socket.close(code, reason),
           terminate: () => socket.terminate(),
           ping: () => socket.ping(),
-          cork: (work) => socket.cork(work),
           buffered: () => socket.buffered(),
         },
         origin,
@@ -152,38 +152,49 @@ function isEvent(text: string): boolean {
 const DROPPED_EVERY = 60;
 
 /** Drops an event now and then; `told` is what the server believes of it. */
-function dropFrames(told: (text: string) => number): void {
+function dropFrames(told: boolean): void {
   let events = 0;
-  throughSockets((_, send) => (text) => {
-    if (!isEvent(text) || ++events % DROPPED_EVERY !== 0) return send(text);
-    return told(text);
+  throughSockets((send) => (frames) => {
+    const at = frames.findIndex((text) => isEvent(text) && ++events % DROPPED_EVERY === 0);
+    if (at < 0) return send(frames);
+    // Bun takes nothing after a frame that it dropped; a server that believes it sent everything goes on.
+    return told ? send(frames.toSpliced(at, 1)) : sendBefore(send, frames, at);
   });
 }
 
+/** Sends the frames before one that is dropped, and says that one was. */
+function sendBefore(send: SocketPort["send"], frames: readonly string[], at: number): false {
+  if (at > 0) send(frames.slice(0, at));
+  return false;
+}
+
 function swapFrames(): void {
-  throughSockets((_, send) => {
+  throughSockets((send) => {
     let events = 0;
     let held: string | undefined;
-    return (text) => {
-      if (isEvent(text) && held === undefined && ++events % 10 === 0) {
-        held = text;
-        return text.length;
-      }
-      const sent = send(text);
-      if (isEvent(text) && held !== undefined) {
-        send(held);
+    return (frames) => {
+      const swapped = frames.flatMap((text) => {
+        if (!isEvent(text)) return [text];
+        if (held === undefined) {
+          if (++events % 10 !== 0) return [text];
+          held = text;
+          return [];
+        }
+        const late = held;
         held = undefined;
-      }
-      return sent;
+        return [text, late];
+      });
+      return swapped.length === 0 || send(swapped);
     };
   });
 }
 
 function alterFrames(): void {
   let events = 0;
-  throughSockets((_, send) => (text) => {
-    const altered = isEvent(text) && ++events % 50 === 0;
-    return send(altered ? text.replace('"encrypted_content":"', '"encrypted_content":"!') : text);
+  throughSockets((send) => (frames) => {
+    const alter = (text: string) =>
+      isEvent(text) && ++events % 50 === 0 ? text.replace('"encrypted_content":"', '"encrypted_content":"!') : text;
+    return send(frames.map(alter));
   });
 }
 
