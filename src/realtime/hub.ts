@@ -107,9 +107,9 @@ export class Hub implements AsyncDisposable {
     });
     this.#ended = new SessionWatch({
       endedSince: options.endedSessions,
-      // An actor without room is told again a second later.
-      tell: (account, sessionIds) =>
-        void this.#actors.tellIfStarted(account, { type: "end_sessions", to: [account], sessionIds }, 0),
+      tell: (account, sessionId) =>
+        this.#actors.tellIfStarted(account, { type: "end_sessions", to: [account], sessionIds: [sessionId] }, 0) !==
+        "full",
       now: () => options.clock.now(),
       onFault: (error) => options.observer.fault("session watch", error),
     });

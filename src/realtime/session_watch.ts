@@ -7,7 +7,8 @@
  * - A row carries the time of the node that wrote it and is seen only after its commit, so every
  *   look goes back {@link OVERLAP_MS} behind the last one that succeeded. A row that is later
  *   still, or of a clock that is further off, is found by the check of each socket's minute.
- * - Nobody is told too much: an actor ends only sockets of the very sessions, once.
+ * - Each is told once, and again only where the actor had no room: what is told keeps an actor from
+ *   ending. A socket that opens later asks for itself whether its session lives.
  */
 import type { EndedSession } from "../accounts/mod.ts";
 import type { AccountId, SessionId } from "../protocol/mod.ts";
@@ -16,8 +17,8 @@ import type { AccountId, SessionId } from "../protocol/mod.ts";
 export interface SessionWatchOptions {
   /** Sessions that ended at a time (ms since the epoch) or later. */
   readonly endedSince: (since: number) => Promise<readonly EndedSession[]>;
-  /** Tells an account's actor, if there is one, that sessions are over. */
-  readonly tell: (account: AccountId, sessionIds: readonly SessionId[]) => void;
+  /** Tells an account's actor, if there is one, that a session is over; false where it had no room. */
+  readonly tell: (account: AccountId, sessionId: SessionId) => boolean;
   /** Milliseconds since the epoch. */
   readonly now: () => number;
   /** Told once of each outage. */
@@ -32,6 +33,8 @@ export class SessionWatch {
   readonly #options: SessionWatchOptions;
   /** When the last look began that succeeded. */
   #lookedAt: number;
+  /** Those of the last look that need not be told again. */
+  #told: ReadonlySet<SessionId> = new Set();
   #looking = false;
   #failing = false;
 
@@ -47,9 +50,11 @@ export class SessionWatch {
     const { endedSince, tell, now, onFault } = this.#options;
     const startedAt = now();
     try {
+      const told = new Set<SessionId>();
       for (const { accountId, id } of await endedSince(Math.min(this.#lookedAt, startedAt) - OVERLAP_MS)) {
-        tell(accountId, [id]);
+        if (this.#told.has(id) || tell(accountId, id)) told.add(id);
       }
+      this.#told = told;
       this.#lookedAt = startedAt;
       this.#failing = false;
     } catch (error) {

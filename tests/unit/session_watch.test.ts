@@ -7,7 +7,7 @@ const OVERLAP = 30_000;
 
 /** A watch whose looks are answered by the test. */
 function open() {
-  const state = { now: 1_000_000, told: [] as string[], faults: [] as unknown[], asked: [] as number[] };
+  const state = { now: 1_000_000, full: false, told: [] as string[], faults: [] as unknown[], asked: [] as number[] };
   const answers: PromiseWithResolvers<readonly EndedSession[]>[] = [];
   const watch = new SessionWatch({
     endedSince: (since) => {
@@ -16,7 +16,10 @@ function open() {
       answers.push(answer);
       return answer.promise;
     },
-    tell: (account, sessionIds) => void state.told.push(`${account}:${sessionIds.join(",")}`),
+    tell: (account, sessionId) => {
+      state.told.push(`${account}:${sessionId}`);
+      return !state.full;
+    },
     now: () => state.now,
     onFault: (error) => void state.faults.push(error),
   });
@@ -39,6 +42,22 @@ describe("SessionWatch", () => {
     state.now += 1_000;
     void watch.look();
     expect(state.asked).toEqual([1_000_000 - OVERLAP, 1_001_000 - OVERLAP]);
+  });
+
+  test("tells each session once, and again only where the actor had no room", async () => {
+    const { state, answers, watch } = open();
+    const look = async (i: number, ...sessions: EndedSession[]) => {
+      const looked = watch.look();
+      answers[i]?.resolve(sessions);
+      await looked;
+    };
+    state.full = true;
+    await look(0, ended("ann", "1"));
+    state.full = false;
+    await look(1, ended("ann", "1"));
+    await look(2, ended("ann", "1"), ended("ben", "2"));
+    await look(3, ended("ben", "2"));
+    expect(state.told).toEqual(["ann:1", "ann:1", "ben:2"]);
   });
 
   test("looks back to its last success after an outage or a frozen minute, and reports an outage once", async () => {
