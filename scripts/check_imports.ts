@@ -36,11 +36,13 @@ const PACKAGES: Readonly<Record<string, (path: string) => boolean>> = {
   elysia: mayUseElysia,
   "@elysiajs/cors": mayUseElysia,
   "@elysiajs/jwt": mayUseElysia,
+  "@zxcvbn-ts/core": (path) => path === "src/accounts/password_rules.ts",
+  "@zxcvbn-ts/language-common": (path) => path === "src/accounts/password_rules.ts",
   "rate-limiter-flexible": (path) => /^src\/(accounts|http|platform)\//.test(path),
 };
 
 function mayUseElysia(path: string): boolean {
-  return /^src\/(http|compat)\/|\/routes\.ts$|^src\/realtime\/bun_socket\.ts$|^src\/app\.ts$/.test(path);
+  return /^src\/(http|compat)\/|\/(\w+_)?routes\.ts$|^src\/realtime\/bun_socket\.ts$|^src\/app\.ts$/.test(path);
 }
 
 function mayUseBun(path: string): boolean {

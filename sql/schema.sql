@@ -10,6 +10,8 @@ create table accounts (
   password_hash text not null,
   created_at timestamp with time zone not null,
   updated_at timestamp with time zone not null,
+  email_verified_at timestamp with time zone,
+  password_version integer not null default 1,
   constraint accounts_email_unique UNIQUE (email_key),
   constraint accounts_username_unique UNIQUE (username_key),
   constraint accounts_pkey PRIMARY KEY (id)
@@ -112,6 +114,18 @@ create table events_template (
   constraint events_check CHECK (((body IS NULL) = (reason IS NOT NULL)))
 );
 
+create table mail_links (
+  hash bytea not null,
+  account uuid not null,
+  purpose text not null,
+  email text not null,
+  created_at timestamp with time zone not null,
+  expires_at timestamp with time zone not null,
+  constraint mail_links_pkey PRIMARY KEY (hash),
+  constraint mail_links_account_fkey FOREIGN KEY (account) REFERENCES accounts(id) ON DELETE CASCADE,
+  constraint mail_links_purpose_check CHECK ((purpose = ANY (ARRAY['sign_in'::text, 'reset_password'::text, 'verify_email'::text])))
+);
+
 create table members (
   conversation uuid not null,
   account uuid not null,
@@ -201,6 +215,10 @@ CREATE UNIQUE INDEX events_template_conversation_seq_idx ON public.events_templa
 CREATE INDEX events_template_expires_at_idx ON public.events_template USING btree (expires_at) WHERE ((expires_at IS NOT NULL) AND (body IS NOT NULL));
 
 CREATE UNIQUE INDEX events_template_id_conversation_idx ON public.events_template USING btree (id, conversation);
+
+CREATE INDEX mail_links_expiry ON public.mail_links USING btree (expires_at);
+
+CREATE INDEX mail_links_of_account ON public.mail_links USING btree (account, purpose, created_at);
 
 CREATE INDEX members_account ON public.members USING btree (account, conversation);
 

@@ -40,6 +40,13 @@ import {
 import { keyRoutes } from "./keys/routes.ts";
 import { type Clock, systemClock } from "./platform/clock.ts";
 import { createLog, type Log } from "./platform/log.ts";
+import { createMailQueue, type MailQueue } from "./platform/mail_queue.ts";
+import {
+  createFolderTransport,
+  createSmtpTransport,
+  type MailFault,
+  type MailTransport,
+} from "./platform/mail_transport.ts";
 import { createMetrics, type Metrics } from "./platform/metrics.ts";
 import { createPasswordHasher } from "./platform/password_hash.ts";
 import { type Database, openDatabase, pingDatabase } from "./platform/postgres.ts";
@@ -68,6 +75,7 @@ export interface AppOptions {
   readonly cursorFlushMs?: number;
   readonly signInsPerMinute?: number;
   readonly signUpsPerMinute?: number;
+  readonly linksPerMinute?: number;
   readonly hub?: Pick<HubOptions, "dispatch" | "compareMs">;
 }
 
@@ -144,6 +152,9 @@ async function openSlices(ground: Ground, onLate: OpenConversationsOptions["onLa
   const maintenance = config.maintenanceDatabaseUrl === null ? db : open(config.maintenanceDatabaseUrl, 2);
   const accounts = await openAccounts({
     db,
+    mails: openMails(ground),
+    linkUrl: config.mailLinkUrl,
+    passwordLeast: config.passwordMinLength,
     clock,
     passwords: createPasswordHasher({
       algorithm: config.passwordHash,
@@ -156,6 +167,7 @@ async function openSlices(ground: Ground, onLate: OpenConversationsOptions["onLa
     refreshTokenDays: config.refreshTokenDays,
     ...(options.signInsPerMinute === undefined ? {} : { signInsPerMinute: options.signInsPerMinute }),
     ...(options.signUpsPerMinute === undefined ? {} : { signUpsPerMinute: options.signUpsPerMinute }),
+    ...(options.linksPerMinute === undefined ? {} : { linksPerMinute: options.linksPerMinute }),
   });
   const conversations = started.use(
     await openConversations({
@@ -177,6 +189,38 @@ async function openSlices(ground: Ground, onLate: OpenConversationsOptions["onLa
   }, PURGE_MS);
   started.defer(() => clearInterval(purge));
   return { db, accounts, conversations };
+}
+
+/** Sends mails as the configuration says; what becomes of each is counted, and to whom it went is not. */
+function openMails({ config, log, metrics, started }: Ground): MailQueue | null {
+  const transport = openMailTransport(config, log);
+  if (transport === null) return null;
+  const ended = metrics.counter("sotto_mails_total", "Mails by what became of them", ["outcome"]);
+  const mails = started.use(
+    createMailQueue({
+      transport,
+      onEnded: (outcome, error) => {
+        ended.increase({ outcome });
+        if (error !== undefined) log.warn({ err: error }, "A mail was given up");
+      },
+    }),
+  );
+  metrics.measured("sotto_mail_depth", "Mails that wait or are under way", () => mails.depth);
+  transport.check().catch((error: MailFault) => {
+    log.warn({ code: error.code }, "Mails cannot be sent now; each is tried all the same");
+  });
+  return mails;
+}
+
+function openMailTransport({ mail }: Config, log: Log): MailTransport | null {
+  switch (mail.kind) {
+    case "smtp":
+      return createSmtpTransport(mail);
+    case "folder":
+      return createFolderTransport({ ...mail, onWritten: (path) => log.info({ path }, "A mail was written") });
+    case "none":
+      return null;
+  }
 }
 
 async function openSpine(ground: Ground, { accounts, conversations }: Slices): Promise<Hub> {

@@ -11,6 +11,7 @@ import { homedir } from "node:os";
 import { join } from "node:path";
 import { z } from "zod";
 import { prepareDataFolder } from "./platform/data_folder.ts";
+import { readSmtpUrl } from "./platform/mail_transport.ts";
 import { keepSecret } from "./platform/secrets.ts";
 
 /** A key for what the server encrypts at rest. */
@@ -43,6 +44,15 @@ export interface Config {
   readonly refreshTokenDays: number;
   readonly algorithm: "HS256";
   readonly passwordHash: "argon2id" | "bcrypt";
+  /** Characters that a password to choose has at least. */
+  readonly passwordMinLength: number;
+  /** How mails leave: to a server, into a folder of this machine, or not at all. */
+  readonly mail:
+    | { readonly kind: "smtp"; readonly url: string; readonly from: string }
+    | { readonly kind: "folder"; readonly path: string; readonly from: string }
+    | { readonly kind: "none" };
+  /** Where links in mails lead, without a slash at its end. */
+  readonly mailLinkUrl: string;
   readonly corsOrigins: readonly string[];
   /** Proxies, by address or network, whose X-Forwarded-For counts. */
   readonly trustedProxies: readonly string[];
@@ -124,12 +134,13 @@ export function parseConfig(env: Environment, machine: MachineDefaults): Config 
   // The parts below need the variables that were right; a wrong one was named already.
   const variables: Variables = parsed.data ?? Variables.parse(withoutWrong(given, parsed.error));
   const production = variables.NODE_ENV === "production";
+  const baseUrl = readBaseUrl(variables, production, problems);
   const config: Partial<Config> = {
     production,
     dataDir: machine.dataDir,
     host: variables.HOST ?? (production ? "0.0.0.0" : "127.0.0.1"),
     port: variables.PORT ?? 8000,
-    baseUrl: readBaseUrl(variables, production, problems),
+    baseUrl,
     database: readDatabase(variables, problems),
     maintenanceDatabaseUrl: variables.MAINTENANCE_DATABASE_URL ?? null,
     redisUrl: variables.REDIS_URL ?? null,
@@ -139,6 +150,9 @@ export function parseConfig(env: Environment, machine: MachineDefaults): Config 
     refreshTokenDays: variables.REFRESH_TOKEN_EXPIRE_DAYS ?? 7,
     algorithm: variables.ALGORITHM ?? "HS256",
     passwordHash: variables.PASSWORD_HASH ?? "argon2id",
+    passwordMinLength: variables.PASSWORD_MIN_LENGTH ?? 8,
+    mail: readMail(variables, production, machine, problems),
+    mailLinkUrl: readLinkUrl(variables, baseUrl, production, problems),
     corsOrigins: readOrigins(variables, problems),
     trustedProxies: readProxies(variables, problems),
     metricsToken: variables.METRICS_TOKEN ?? null,
@@ -175,7 +189,9 @@ export function workerEnvironment(databaseUrl: string, env: Environment = proces
   };
 }
 
-const SECRET_NAMES = /KEY|TOKEN$|PASSWORD$|DATABASE_URL|REDIS_URL/;
+const SECRET_NAMES = /KEY|TOKEN$|PASSWORD$|DATABASE_URL|REDIS_URL|SMTP_URL/;
+/** A name without quotes or angle brackets, and an address; or an address alone. One line, for it becomes a header. */
+const MAIL_FROM = /^(?:[\p{L}\p{N} ._-]{1,80} <[\w.+-]{1,64}@[\w-]+(?:\.[\w-]+)*>|[\w.+-]{1,64}@[\w-]+(?:\.[\w-]+)*)$/u;
 const POSTGRES_URL = /^postgres(ql)?:\/\/[^/]+/;
 
 const whole = (least: number, most: number) =>
@@ -216,6 +232,13 @@ const Variables = z.object({
   REFRESH_TOKEN_EXPIRE_DAYS: whole(1, 365),
   ALGORITHM: oneOf(["HS256"]),
   PASSWORD_HASH: oneOf(["argon2id", "bcrypt"]),
+  PASSWORD_MIN_LENGTH: whole(8, 128),
+  SMTP_URL: z
+    .string()
+    .refine((text) => readSmtpUrl(text) !== null, "an address as smtp://user:password@host:587 or smtps://…")
+    .optional(),
+  MAIL_FROM: z.string().regex(MAIL_FROM, "an address as Sotto <chat@example.org>").optional(),
+  MAIL_LINK_URL: z.string().optional(),
   CORS_ORIGINS: z.string().optional(),
   TRUSTED_PROXIES: z.string().optional(),
   METRICS_TOKEN: z
@@ -264,7 +287,41 @@ function readBaseUrl(variables: Variables, production: boolean, problems: string
   } else if (production && url.protocol !== "https:") {
     problems.push(`Set BASE_URL to an https address in production: current value is ${text}`);
   }
-  return text.replace(/\/+$/, "");
+  return trimmed(text);
+}
+
+/** Without a mail server mails go into a folder, so that everything can be tried; in production nobody would look there. */
+function readMail(
+  variables: Variables,
+  production: boolean,
+  machine: MachineDefaults,
+  problems: string[],
+): Config["mail"] {
+  const { SMTP_URL: url, MAIL_FROM: from } = variables;
+  if (url !== undefined) {
+    if (from !== undefined) return { kind: "smtp", url, from };
+    problems.push("Set MAIL_FROM to the address that mails come from, as Sotto <chat@example.org>: SMTP_URL needs it");
+  }
+  if (production) return { kind: "none" };
+  return { kind: "folder", path: join(machine.dataDir, "mail"), from: from ?? "Sotto <sotto@localhost>" };
+}
+
+function readLinkUrl(variables: Variables, baseUrl: string, production: boolean, problems: string[]): string {
+  const text = variables.MAIL_LINK_URL;
+  if (text === undefined) return baseUrl;
+  const url = URL.canParse(text) ? new URL(text) : null;
+  const secure = url?.protocol === "https:" || (!production && url?.protocol === "http:");
+  if (url === null || !secure || url.username !== "" || url.search !== "" || url.hash !== "") {
+    const wish = production ? "the https address" : "the address";
+    problems.push(
+      `Set MAIL_LINK_URL to ${wish} of the app that opens links, as https://app.example.org: current value is ${text}`,
+    );
+  }
+  return trimmed(text);
+}
+
+function trimmed(url: string): string {
+  return url.replace(/\/+$/, "");
 }
 
 function readDatabase(variables: Variables, problems: string[]): Config["database"] {

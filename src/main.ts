@@ -158,6 +158,7 @@ Sotto is ready
 
   address   ${url}
   data      ${config.dataDir} (${config.database.kind === "embedded" ? "embedded Postgres and secrets" : "secrets; Postgres is where DATABASE_URL says"})
+  mail      ${config.mail.kind === "folder" ? `${config.mail.path} (one file each; nothing is sent)` : "goes to SMTP_URL"}
   stop      Ctrl-C
 
 Try next

@@ -7,6 +7,7 @@ export interface StoredAccount {
   readonly id: AccountId;
   readonly username: string;
   readonly email: string | null;
+  readonly emailVerified: boolean;
   readonly displayName: string | null;
   readonly createdAt: Date;
   readonly updatedAt: Date;
@@ -16,6 +17,7 @@ interface Row {
   id: AccountId;
   username: string;
   email: string | null;
+  email_verified: boolean;
   display_name: string | null;
   created_at: Date;
   updated_at: Date;
@@ -56,32 +58,62 @@ export async function insertAccount(
   }
 }
 
-/** What sign-in checks, by the folded user name or e-mail address. Read by either unique index. */
+/** What a password is checked against. */
+export interface Credentials {
+  readonly id: AccountId;
+  readonly passwordHash: string;
+  /** One more with each change of the password, and not with a new hash of the same one. */
+  readonly passwordVersion: number;
+}
+
+const CREDENTIALS = {
+  id: "select id, password_hash, password_version from accounts where id = $1",
+  username: "select id, password_hash, password_version from accounts where username_key = $1",
+  email: "select id, password_hash, password_version from accounts where email_key = $1",
+} as const;
+
+/** What a password is checked against, by id, folded user name or folded e-mail address; each has its unique index. */
 export async function findCredentials(
   sql: Sql,
-  by: "username" | "email",
+  by: keyof typeof CREDENTIALS,
   key: string,
-): Promise<{ readonly id: AccountId; readonly passwordHash: string } | undefined> {
-  const [row] = await sql.query<{ id: AccountId; password_hash: string }>(
-    by === "username"
-      ? "select id, password_hash from accounts where username_key = $1"
-      : "select id, password_hash from accounts where email_key = $1",
+): Promise<Credentials | undefined> {
+  const [row] = await sql.query<{ id: AccountId; password_hash: string; password_version: number }>(
+    CREDENTIALS[by],
     [key],
     `accounts_credentials_${by}`,
   );
-  return row === undefined ? undefined : { id: row.id, passwordHash: row.password_hash };
+  if (row === undefined) return undefined;
+  return { id: row.id, passwordHash: row.password_hash, passwordVersion: row.password_version };
+}
+
+/** The account that an e-mail address is of, by its folded form. */
+export async function findByEmail(
+  sql: Sql,
+  emailKey: string,
+): Promise<{ readonly id: AccountId; readonly email: string } | undefined> {
+  const [row] = await sql.query<{ id: AccountId; email: string }>(
+    "select id, email from accounts where email_key = $1",
+    [emailKey],
+    "accounts_by_email",
+  );
+  return row;
 }
 
 /** One account, or `undefined`. */
 export async function findAccount(sql: Sql, id: AccountId): Promise<StoredAccount | undefined> {
   const [row] = await sql.query<Row>(
-    "select id, username, email, display_name, created_at, updated_at from accounts where id = $1",
+    `select id, username, email, email_verified_at is not null as email_verified, display_name, created_at, updated_at
+     from accounts where id = $1`,
     [id],
     "accounts_find",
   );
   if (row === undefined) return undefined;
   const { username, email } = row;
-  return { id, username, email, displayName: row.display_name, createdAt: row.created_at, updatedAt: row.updated_at };
+  return {
+    ...{ id, username, email, emailVerified: row.email_verified, displayName: row.display_name },
+    ...{ createdAt: row.created_at, updatedAt: row.updated_at },
+  };
 }
 
 /** Those of the ids that are accounts. */
@@ -103,8 +135,46 @@ export async function replaceHash(sql: Sql, id: AccountId, before: string, after
   );
 }
 
-/** Makes other sign-ins of the account wait until the transaction ends, so its sessions can be counted. */
-export async function lockAccount(tx: Sql, id: AccountId): Promise<void> {
+/** Sets another password. The caller holds the account's lock. */
+export async function setPasswordHash(tx: Sql, id: AccountId, hash: string, now: number): Promise<void> {
+  await tx.query(
+    `update accounts set password_hash = $2, password_version = password_version + 1, updated_at = $3 where id = $1`,
+    [id, hash, new Date(now)],
+    "accounts_set_password",
+  );
+}
+
+/** Sets an address that its owner has shown to read; `email_taken` where another account has it: end the transaction then. */
+export async function setVerifiedEmail(
+  tx: Sql,
+  to: { readonly id: AccountId; readonly email: string; readonly emailKey: string; readonly now: number },
+): Promise<"stored" | "email_taken"> {
+  try {
+    await tx.query(
+      `update accounts
+       set email = $2, email_key = $3, email_verified_at = $4, updated_at = $4
+       where id = $1 and (email_key is distinct from $3 or email_verified_at is null)`,
+      [to.id, to.email, to.emailKey, new Date(to.now)],
+      "accounts_set_email",
+    );
+    return "stored";
+  } catch (error) {
+    if (error instanceof Error && "constraint" in error && error.constraint === "accounts_email_unique")
+      return "email_taken";
+    throw error;
+  }
+}
+
+/**
+ * Locks an account until the transaction ends: its sign-ins and changes of password and address come one
+ * after another. Gives the version of its password, or `undefined` where it is gone.
+ */
+export async function lockAccount(tx: Sql, id: AccountId): Promise<{ readonly passwordVersion: number } | undefined> {
   // Weaker than FOR UPDATE: rows elsewhere that refer to the account can still be written.
-  await tx.query("select 1 from accounts where id = $1 for no key update", [id], "accounts_lock");
+  const [row] = await tx.query<{ password_version: number }>(
+    "select password_version from accounts where id = $1 for no key update",
+    [id],
+    "accounts_lock",
+  );
+  return row === undefined ? undefined : { passwordVersion: row.password_version };
 }

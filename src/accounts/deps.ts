@@ -1,9 +1,10 @@
 /** What the use cases of accounts are given, and how it is put together. */
 import { createHmac, randomBytes } from "node:crypto";
 import type { Clock } from "../platform/clock.ts";
+import type { MailQueue } from "../platform/mail_queue.ts";
 import type { PasswordHasher } from "../platform/password_hash.ts";
 import type { Database } from "../platform/postgres.ts";
-import type { AccountId, DeviceId, SessionId } from "../protocol/mod.ts";
+import { type AccountId, type DeviceId, LIMITS, type SessionId } from "../protocol/mod.ts";
 import { createSessionLiveness, type SessionLiveness } from "./session_liveness.ts";
 import { isSessionLive } from "./sessions_store.ts";
 import { createThrottle, type Throttle } from "./throttle.ts";
@@ -32,6 +33,18 @@ export interface AccountDeps {
   readonly liveness: SessionLiveness;
   readonly signInThrottle: Throttle;
   readonly signUpThrottle: Throttle;
+  /** Of links that are asked for. */
+  readonly linkThrottle: Throttle;
+  /** Characters that a password to choose has at least. */
+  readonly passwordLeast: number;
+  /** `null` where the server sends no mails. */
+  readonly mails: MailQueue | null;
+  readonly links: {
+    /** Where links in mails lead, without a slash at its end. */
+    readonly url: string;
+    /** The server's name in mails. */
+    readonly server: string;
+  };
   readonly accessTokenMs: number;
   readonly refreshTokenMs: number;
   /** 32 bytes each: what marks refresh tokens as ours, and what makes the next from the one before. */
@@ -55,6 +68,14 @@ export interface AccountOptions {
   readonly signInsPerMinute?: number;
   /** Registrations a minute from one address; standard 5. */
   readonly signUpsPerMinute?: number;
+  /** Links a minute for one mailbox from one address; standard 5. The address itself has three times as many. */
+  readonly linksPerMinute?: number;
+  /** Characters that a password to choose has at least; standard and least {@link LIMITS.passwordLeast}. */
+  readonly passwordLeast?: number;
+  /** Sends mails; absent: the server sends none. */
+  readonly mails?: MailQueue | null;
+  /** Where links in mails lead, without a slash at its end; standard `http://localhost`. */
+  readonly linkUrl?: string;
 }
 
 /** Several people may sit behind one address; a guesser who tries many names from it is still slow. */
@@ -65,6 +86,8 @@ const DAY_MS = 24 * 60 * 60 * 1_000;
 export async function openAccounts(options: AccountOptions): Promise<AccountDeps> {
   const { db, clock, passwords, accessTokens } = options;
   const signIns = options.signInsPerMinute ?? 10;
+  const links = options.linksPerMinute ?? 5;
+  const linkUrl = options.linkUrl ?? "http://localhost";
   return {
     db,
     clock,
@@ -73,6 +96,10 @@ export async function openAccounts(options: AccountOptions): Promise<AccountDeps
     liveness: createSessionLiveness({ clock, look: (sessionId) => isSessionLive(db, sessionId) }),
     signInThrottle: createThrottle({ perName: signIns, perAddress: signIns * ADDRESS_FACTOR }),
     signUpThrottle: createThrottle({ perAddress: options.signUpsPerMinute ?? 5 }),
+    linkThrottle: createThrottle({ perName: links, perAddress: links * ADDRESS_FACTOR }),
+    passwordLeast: Math.max(LIMITS.passwordLeast, options.passwordLeast ?? 0),
+    mails: options.mails ?? null,
+    links: { url: linkUrl, server: new URL(linkUrl).host },
     accessTokenMs: options.accessTokenMinutes * 60_000,
     refreshTokenMs: options.refreshTokenDays * DAY_MS,
     refreshKeys: {

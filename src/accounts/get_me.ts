@@ -8,6 +8,8 @@ export interface UserAnswer {
   readonly id: AccountId;
   readonly username: string;
   readonly email: string | null;
+  /** Whether somebody has shown that the address is theirs. */
+  readonly email_verified: boolean;
   readonly display_name: string | null;
   /** The current public key as PEM, where there is one. */
   readonly public_key: string | null;
@@ -26,6 +28,7 @@ export async function getMe(deps: AccountDeps, input: { readonly accountId: Acco
     id: account.id,
     username: account.username,
     email: account.email,
+    email_verified: account.emailVerified,
     display_name: account.displayName,
     public_key: key?.public_key ?? null,
     created_at: account.createdAt.toISOString(),

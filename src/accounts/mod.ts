@@ -1,9 +1,9 @@
 /**
- * Accounts: who there is, and who is signed in. Owns the tables `accounts`, `devices`, `sessions`
- * and `socket_tickets`.
+ * Accounts: who there is, and who is signed in. Owns the tables `accounts`, `devices`, `sessions`,
+ * `socket_tickets` and `mail_links`.
  *
  * - A user name and an e-mail address are unique without regard to case, by constraint.
- * - Passwords, refresh tokens and tickets are stored as hashes only.
+ * - Passwords, refresh tokens, tickets and links are stored as hashes only.
  * - A device has at most one live session, an account at most `LIMITS.sessionsPerAccount`.
  * - Every use case that ends sessions says which, after its commit, so that the caller closes sockets.
  *
@@ -15,9 +15,11 @@ export { type AccessClaims, type AccessTokens, type AccountDeps, type AccountOpt
 export { endedSessions } from "./ended_sessions.ts";
 export { getMe, type UserAnswer } from "./get_me.ts";
 export { liveSessions } from "./live_sessions.ts";
+export { mailLanguage } from "./mail_texts.ts";
 export type { Principal } from "./principal.ts";
 export { purgeSessions } from "./purge_sessions.ts";
 export { type RefreshResult, refreshSession } from "./refresh_session.ts";
+export { requirePassword } from "./require_password.ts";
 export type { EndedSession } from "./sessions_store.ts";
 export { type SignInInput, type SignInResult, signIn } from "./sign_in.ts";
 export { type SignOutInput, type SignOutResult, signOut } from "./sign_out.ts";

@@ -5,7 +5,10 @@
 import { Elysia } from "elysia";
 import { type AccountId, RefreshBody, type SessionId, SignInBody, SignOutBody, SignUpBody } from "../protocol/mod.ts";
 import type { AccountDeps } from "./deps.ts";
+import { emailRoutes, magicLinkRoutes } from "./email_routes.ts";
 import { getMe } from "./get_me.ts";
+import { mailLanguage } from "./mail_texts.ts";
+import { passwordRoutes } from "./password_routes.ts";
 import type { Principal } from "./principal.ts";
 import { refreshSession } from "./refresh_session.ts";
 import { signIn } from "./sign_in.ts";
@@ -28,10 +31,14 @@ export interface AccountRoutesContext {
 export function accountRoutes(context: AccountRoutesContext) {
   const { accounts } = context;
   return new Elysia({ name: "accounts", prefix: "/api/auth" })
+    .use(passwordRoutes(context))
+    .use(magicLinkRoutes(context))
+    .use(emailRoutes(context))
     .post(
       "/signup",
       async ({ body, request, set }) => {
-        const { answer } = await signUp(accounts, { ...body, address: context.addressOf(request), strength: "rule" });
+        const from = { address: context.addressOf(request), language: mailLanguage(request.headers) };
+        const { answer } = await signUp(accounts, { ...body, ...from, strength: "rule" });
         set.status = 201;
         return answer;
       },

@@ -111,6 +111,20 @@ export async function endSession(sql: Sql, id: SessionId, now: number): Promise<
   return rows.length === 1;
 }
 
+/** Ends the live sessions of an account, all or all but one. The caller holds the account's lock. */
+export async function endSessionsOfAccount(
+  tx: Sql,
+  by: { readonly accountId: AccountId; readonly except: SessionId | null; readonly now: number },
+): Promise<SessionId[]> {
+  const rows = await tx.query<{ id: SessionId }>(
+    `update sessions set ended_at = $3
+     where account = $1 and ended_at is null and id is distinct from $2 returning id`,
+    [by.accountId, by.except, new Date(by.now)],
+    "sessions_end_of_account",
+  );
+  return rows.map((row) => row.id);
+}
+
 /** Whether a session lives. Read by the primary key. */
 export async function isSessionLive(sql: Sql, id: SessionId): Promise<boolean> {
   const rows = await sql.query("select 1 from sessions where id = $1 and ended_at is null", [id], "sessions_live");

@@ -42,7 +42,9 @@ export async function signIn(deps: AccountDeps, input: SignInInput): Promise<Sig
     await replaceHash(deps.db, known.id, known.passwordHash, await deps.passwords.hashPassword(password));
   }
   const session = await deps.db.transaction(async (tx) => {
-    await lockAccount(tx, known.id);
+    const locked = await lockAccount(tx, known.id);
+    // The password was changed while this one was checked: its sessions have ended, and this one must not begin.
+    if (locked?.passwordVersion !== known.passwordVersion) throw new DomainError("invalid_credentials");
     const { device_id, device_name } = input;
     return startSession(deps, tx, { accountId: known.id, device_id, device_name });
   });

@@ -1,11 +1,13 @@
 import type { z } from "zod";
 import { insertFirstKey, parsePublicKey } from "../keys/mod.ts";
 import { AccountId, DomainError, type SignUpBody, uuidv7 } from "../protocol/mod.ts";
+import { acceptPassword } from "./accept_password.ts";
 import { insertAccount } from "./accounts_store.ts";
+import { verifyNewAddress } from "./ask_for_link.ts";
 import type { AccountDeps } from "./deps.ts";
 import { getMe, type UserAnswer } from "./get_me.ts";
+import type { MailLanguage } from "./mail_texts.ts";
 import { foldName, normalizePassword } from "./names.ts";
-import { adviseOnPassword } from "./password_rules.ts";
 import { answerWithTokens, startSession, type TokenAnswer } from "./start_session.ts";
 
 /** What {@link signUp} is asked. */
@@ -14,6 +16,8 @@ export type SignUpInput = z.infer<typeof SignUpBody> & {
   readonly address: string;
   /** Whether a weak password is refused or only advised against. */
   readonly strength: "rule" | "advice";
+  /** Of the mail that verifies the address; standard English. */
+  readonly language?: MailLanguage;
 };
 
 /** What {@link signUp} did. */
@@ -24,16 +28,18 @@ export interface SignUpResult {
 }
 
 /**
- * Makes an account and signs it in. Account, key, device and session are one transaction.
+ * Makes an account and signs it in. Account, key, device and session are one transaction. An e-mail
+ * address is sent a link to verify it.
+ *
+ * - A taken name or address is told, for the caller has to choose another: slowly, for the throttle counts first.
  *
  * Throws `weak_password`, `bad_public_key`, `private_key_refused`, `username_taken`, `email_taken`,
  * `rate_limited`, and `overloaded` when too many passwords are being hashed.
  */
 export async function signUp(deps: AccountDeps, input: SignUpInput): Promise<SignUpResult> {
-  const advice = adviseOnPassword(input.password, input);
-  if (input.strength === "rule" && advice.length > 0) throw new DomainError("weak_password", { details: { advice } });
   const key = input.public_key === undefined ? null : parsePublicKey(input.public_key);
   await deps.signUpThrottle.take({ address: input.address });
+  const advice = acceptPassword(deps, { password: input.password, owner: input, strength: input.strength });
   const passwordHash = await deps.passwords.hashPassword(normalizePassword(input.password));
   const now = deps.clock.now();
   const accountId = AccountId.parse(uuidv7(now));
@@ -52,6 +58,7 @@ export async function signUp(deps: AccountDeps, input: SignUpInput): Promise<Sig
     if (key !== null) await insertFirstKey(tx, { accountId, key, now });
     return startSession(deps, tx, { accountId });
   });
+  if (input.email !== undefined) verifyNewAddress(deps, accountId, input.language ?? "en");
   const user = await getMe(deps, { accountId });
   return { answer: { user, ...(await answerWithTokens(deps, session)) }, advice };
 }

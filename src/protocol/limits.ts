@@ -48,6 +48,15 @@ export const LIMITS = {
   pageEvents: 100,
   /** Bytes of bodies in one page read from the log; one event always fits. */
   pageBytes: 256 * 1024,
+  /** Characters of a password, in NFKC; a setting may ask for more than the least. Beyond: `bad_request`. */
+  passwordLeast: 8,
+  passwordMost: 128,
+  /** Milliseconds a mailed link to sign in or to choose a password works; it works once. Beyond: `link_invalid`. */
+  signInLinkMs: 10 * 60_000,
+  /** Milliseconds a mailed link to verify an address works. Beyond: `link_invalid`. */
+  verifyLinkMs: 24 * 60 * 60_000,
+  /** Links of one kind that an account is mailed in ten minutes. Beyond: none is sent, and nobody is told. */
+  linksPerTenMinutes: 3,
   /** Live sessions of an account; a further sign-in ends the oldest. */
   sessionsPerAccount: 50,
   /** Members of a group. Beyond: `too_many_participants`. */

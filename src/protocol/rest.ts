@@ -23,8 +23,23 @@ export const Username = z
     error: "must be 3 to 50 letters, digits, _, - or .",
   });
 
-/** A password as it is sent: 8 to 128 characters. */
-export const Password = z.string().min(8).max(128);
+/** A password that is sent to be checked. Longer than any that can be chosen, for its other Unicode forms are longer. */
+export const TypedPassword = z.string().min(1).max(512);
+
+/** A password to choose: 8 to 128 characters, counted in Unicode's form NFKC, in which it is hashed. */
+export const Password = TypedPassword.refine(
+  (password) => {
+    const { length } = [...password.normalize("NFKC")];
+    return length >= LIMITS.passwordLeast && length <= LIMITS.passwordMost;
+  },
+  { error: `must have ${LIMITS.passwordLeast} to ${LIMITS.passwordMost} characters` },
+);
+
+/** An e-mail address, as people type it. */
+export const EmailAddress = z.email().max(254);
+
+/** Which device signs in; `device_id` keeps the cursors of one that signs in again. */
+const DeviceFields = { device_id: DeviceId.optional(), device_name: DisplayName.optional() };
 
 /** A public key as PEM, at most 4 KiB; its parsing has codes of its own. */
 export const PublicKeyPem = z.string().min(1).max(4_096);
@@ -32,20 +47,19 @@ export const PublicKeyPem = z.string().min(1).max(4_096);
 /** `POST /api/auth/signup`. */
 export const SignUpBody = z.object({
   username: Username,
-  email: z.email().max(254).optional(),
+  email: EmailAddress.optional(),
   password: Password,
   display_name: DisplayName.optional(),
   public_key: PublicKeyPem.optional(),
 });
 
-/** `POST /api/auth/signin`. `device_id` keeps the cursors of a device that signs in again. */
+/** `POST /api/auth/signin`. */
 export const SignInBody = z
   .object({
     username: z.string().min(1).max(254).optional(),
     email: z.string().min(1).max(254).optional(),
-    password: z.string().min(1).max(128),
-    device_id: DeviceId.optional(),
-    device_name: DisplayName.optional(),
+    password: TypedPassword,
+    ...DeviceFields,
   })
   .refine((body) => (body.username === undefined) !== (body.email === undefined), {
     error: "must hold either username or email",
@@ -56,6 +70,33 @@ export const RefreshBody = z.object({ refresh_token: z.string().min(1).max(512) 
 
 /** `POST /api/auth/signout`. */
 export const SignOutBody = z.object({ refresh_token: z.string().min(1).max(512).optional() });
+
+/** `POST /api/auth/change-password`. */
+export const ChangePasswordBody = z.object({ current_password: TypedPassword, new_password: Password });
+
+/** `POST /api/auth/magic-link` and `POST /api/auth/password-reset`. */
+export const AskLinkBody = z.object({ email: EmailAddress });
+
+/** `POST /api/auth/email`; the password is the step-up. */
+export const ChangeEmailBody = z.object({ email: EmailAddress, password: TypedPassword });
+
+/** What is after `#token=` in a link that was mailed: 32 bytes as base64url. */
+export const LinkToken = z.string().min(1).max(128);
+
+/** `POST /api/auth/magic-link/verify`. */
+export const MagicLinkBody = z.object({ token: LinkToken, ...DeviceFields });
+
+/** `POST /api/auth/password-reset/verify`. */
+export const ResetPasswordBody = z.object({ token: LinkToken, new_password: Password });
+
+/** `POST /api/auth/email/verify`. */
+export const VerifyEmailBody = z.object({ token: LinkToken });
+
+/** The answer to whoever asks for a link, whether or not one is sent: how many seconds it would work. */
+export const LinkAskedAnswer = z.object({ expires_in: z.int().min(1) });
+
+/** The answer to `POST /api/auth/email/verify`. */
+export const EmailAnswer = z.object({ email: EmailAddress, email_verified: z.literal(true) });
 
 /** `POST /api/conversations`. */
 export const CreateConversationBody = z.object({

@@ -8,6 +8,7 @@ import {
   MessageId,
   Password,
   PublicKeyPem,
+  TypedPassword,
   Username,
 } from "../../protocol/mod.ts";
 
@@ -19,7 +20,7 @@ export const LoginBody = z
   .object({
     name: z.string().min(1).max(254).optional(),
     username: z.string().min(1).max(254).optional(),
-    password: z.string().min(1).max(128),
+    password: TypedPassword,
     device_id: DeviceId.optional(),
     device_name: DisplayName.optional(),
   })
