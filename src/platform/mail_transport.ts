@@ -51,7 +51,7 @@ export interface SmtpOptions {
   readonly from: string;
   /** Milliseconds until a silent server is given up; standard 10,000. */
   readonly silenceMs?: number;
-  /** Certificates (PEM) of authorities to trust beside the system's. */
+  /** Certificates (PEM) of the authorities to trust, in place of the system's. */
   readonly ca?: string;
 }
 
