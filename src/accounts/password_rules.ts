@@ -43,9 +43,11 @@ const estimator = new ZxcvbnFactory({ dictionary, graphs: adjacencyGraphs, maxLe
 
 /** Why a password is weak, as advice to a person; empty where nothing speaks against it. Takes some milliseconds. */
 export function adviseOnPassword(password: string, owner: PasswordOwner): string[] {
-  const characters = [...normalizePassword(password)];
+  const whole = [...normalizePassword(password)];
   const names = namesOf(owner);
   if (names.some((name) => mostlyIs(foldName(password), name))) return [NAME, ALWAYS];
+  // Saying a thing again makes it longer and no harder to guess.
+  const characters = whole.slice(0, periodOf(whole));
   // Strong is what has one strong end: whoever does not guess that does not guess the whole.
   const ends = [characters.slice(0, END_CHARACTERS)];
   if (characters.length > END_CHARACTERS) ends.push(characters.slice(-END_CHARACTERS));
@@ -55,8 +57,16 @@ export function adviseOnPassword(password: string, owner: PasswordOwner): string
     if (score >= ENOUGH_SCORE) return [];
     warning ??= feedback.warning;
   }
-  const said = WARNINGS[warning ?? ""];
+  const said = characters.length < whole.length ? REPEAT : WARNINGS[warning ?? ""];
   return said === undefined ? [ALWAYS] : [said, ALWAYS];
+}
+
+/** Characters after which a text begins anew, over and over; its length where it does not. */
+function periodOf(characters: readonly string[]): number {
+  for (let period = 1; period * 2 <= characters.length; period++) {
+    if (characters.every((character, i) => i < period || character === characters[i - period])) return period;
+  }
+  return characters.length;
 }
 
 function namesOf({ username, email }: PasswordOwner): string[] {

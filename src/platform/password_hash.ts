@@ -67,9 +67,11 @@ async function check(password: string, hash: string): Promise<boolean> {
 
 /** Bun digests passwords above 72 bytes with SHA-512, other programs cut them: here the cut is the one that counts. */
 async function verifyPlainBcrypt(password: string, hash: string): Promise<boolean> {
-  // Two different long passwords would match one cut hash, so long ones are refused for plain bcrypt.
-  if (Buffer.byteLength(password) > 72 || password.includes("\0")) return false;
-  return Bun.password.verify(password, hash.replace(/^\$2[ay]\$/, "$2b$"));
+  // Two different long passwords would match one cut hash, so long ones are refused for plain bcrypt: after
+  // the same work, else the time would tell that there is an account.
+  const fits = Buffer.byteLength(password) <= 72 && !password.includes("\0");
+  const matches = await Bun.password.verify(fits ? password : "x", hash.replace(/^\$2[ay]\$/, "$2b$"));
+  return fits && matches;
 }
 
 function digest(password: string): string {

@@ -61,8 +61,8 @@ describe("signing up", () => {
     ["weak-owner1", "Do not use your own name"],
     ["1renwo-kaew", "Do not use your own name"],
     ["abcabcabcabc", "Do not repeat one short part"],
-    ["aaaaaaaaaaaa", "Use more than a few different characters"],
-    ["lkjhgfdsa1", "Do not slide along the keyboard or the alphabet"],
+    ["aaaaaaaaaaaa", "Do not repeat one short part"],
+    ["9876543210", "Do not slide along the keyboard or the alphabet"],
   ])("refuses the password %p and says why", async (password, advice) => {
     const answer = await edge.request("POST", "/api/auth/signup", { body: { username: "weak-owner", password } });
     expect([answer.status, answer.json.error.code]).toEqual([422, "weak_password"]);
@@ -70,7 +70,7 @@ describe("signing up", () => {
     expect(answer.text).not.toContain(password);
   });
 
-  test.each(["", "7 chars", "😀😀😀😀", "x".repeat(129)])(
+  test.each(["", "7 chars", "😀😀😀😀", "a\u0301".repeat(7), "x".repeat(129)])(
     "refuses the password %p for its length",
     async (password) => {
       const answer = await edge.request("POST", "/api/auth/signup", { body: { username: "weak-owner", password } });
