@@ -122,33 +122,58 @@ export interface MailFolderOptions {
   readonly onWritten: (path: string) => void;
 }
 
-/** Writes each mail as a file (RFC 5322, `.eml`) that only the server's user can read. */
+/**
+ * Writes each mail as a file (RFC 5322, `.eml`) that only the server's user can read. Its text stands as it
+ * is, not wrapped: people read these with whatever shows a file, and copy the link out of it.
+ */
 export function createFolderTransport(options: MailFolderOptions): MailTransport {
-  const writer = createTransport({ streamTransport: true, buffer: true, newline: "unix" });
   const make = () => mkdir(options.path, { mode: 0o700 }).catch(unlessThere);
   return {
     async send(mail, id) {
-      const { message } = await writer.sendMail(messageOf(mail, options.from, id));
       const path = join(options.path, `${new Date().toISOString().replaceAll(":", "-")}-${id.slice(0, 8)}.eml`);
-      await withCodes(make().then(() => writeFile(path, message as Buffer, { mode: 0o600 })));
+      const message = fileOf(mail, options.from, id);
+      await withCodes(make().then(() => writeFile(path, message, { mode: 0o600 })));
       options.onWritten(path);
     },
     check: () => withCodes(make()),
   };
 }
 
+function fileOf(mail: Mail, from: string, id: string): string {
+  const headers = {
+    from,
+    to: mail.to,
+    subject: /^[\x20-\x7e]*$/.test(mail.subject)
+      ? mail.subject
+      : `=?UTF-8?B?${Buffer.from(mail.subject).toString("base64")}?=`, // RFC 2047
+    date: new Date().toUTCString().replace("GMT", "+0000"),
+    "message-id": messageId(from, id),
+    "mime-version": "1.0",
+    "content-type": "text/plain; charset=utf-8",
+    "content-transfer-encoding": "8bit",
+    ...HEADERS,
+  };
+  const lines = Object.entries(headers).map(([name, value]) => `${name}: ${value.replace(/\p{Cc}/gu, " ")}`);
+  return `${lines.join("\n")}\n\n${mail.text}`;
+}
+
+/** RFC 3834: nobody's out-of-office note should answer. */
+const HEADERS = { "auto-submitted": "auto-generated" } as const;
+
 function messageOf({ to, subject, text }: Mail, from: string, id: string) {
-  const domain = /@([^>\s]+)/.exec(from)?.[1] ?? "localhost";
   return {
     from,
     to: { name: "", address: to },
     subject,
     text,
-    // The same for each try, so that a mailbox can drop what comes twice.
-    messageId: `<${id}@${domain}>`,
-    // RFC 3834: nobody's out-of-office note should answer.
-    headers: { "auto-submitted": "auto-generated" },
+    messageId: messageId(from, id),
+    headers: { ...HEADERS },
   };
+}
+
+/** The same for each try, so that a mailbox can drop what comes twice. */
+function messageId(from: string, id: string): string {
+  return `<${id}@${/@([^>\s]+)/.exec(from)?.[1] ?? "localhost"}>`;
 }
 
 function unlessThere(error: NodeJS.ErrnoException): void {

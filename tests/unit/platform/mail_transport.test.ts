@@ -186,9 +186,12 @@ describe("a mail into a folder", () => {
     await transport.send(MAIL, newMailId());
     await transport.send(MAIL, newMailId());
     expect((await readdir(path)).map((name) => join(path, name)).sort()).toEqual(written.toSorted());
-    const { headers, text } = readMail(await readFile(written[0] ?? "", "utf8"));
+    const raw = await readFile(written[0] ?? "", "utf8");
+    const { headers, text } = readMail(raw);
     expect(headers.get("to")).toBe(MAIL.to);
-    expect(text.trim()).toBe(MAIL.text.trim());
+    expect(headers.get("subject")).toBe(MAIL.subject);
+    expect(text).toBe(MAIL.text);
+    expect(raw).toContain(`\n${MAIL.text}`); // also for who reads it without a mail program
     expect((await stat(written[0] ?? "")).mode & 0o077).toBe(0);
     expect((await stat(path)).mode & 0o077).toBe(0);
   });
