@@ -136,10 +136,13 @@ export async function replaceHash(sql: Sql, id: AccountId, before: string, after
 }
 
 /** Sets another password. The caller holds the account's lock. */
-export async function setPasswordHash(tx: Sql, id: AccountId, hash: string, now: number): Promise<void> {
+export async function setPasswordHash(
+  tx: Sql,
+  to: { readonly id: AccountId; readonly passwordHash: string; readonly now: number },
+): Promise<void> {
   await tx.query(
     `update accounts set password_hash = $2, password_version = password_version + 1, updated_at = $3 where id = $1`,
-    [id, hash, new Date(now)],
+    [to.id, to.passwordHash, new Date(to.now)],
     "accounts_set_password",
   );
 }

@@ -8,7 +8,7 @@ import type { MailLanguage } from "./mail_texts.ts";
 import { normalizePassword } from "./names.ts";
 import type { Principal } from "./principal.ts";
 import { requirePassword } from "./require_password.ts";
-import { endSessionsOfAccount } from "./sessions_store.ts";
+import { endSessionsOf } from "./sessions_store.ts";
 
 /** What {@link changePassword} is asked. */
 export interface ChangePasswordInput {
@@ -42,9 +42,9 @@ export async function changePassword(deps: AccountDeps, input: ChangePasswordInp
     const locked = await lockAccount(tx, accountId);
     // Of two changes at once the second no longer knew the current password.
     if (locked?.passwordVersion !== known.passwordVersion) throw new DomainError("wrong_password");
-    await setPasswordHash(tx, accountId, hash, now);
+    await setPasswordHash(tx, { id: accountId, passwordHash: hash, now });
     await deleteLinks(tx, accountId, null);
-    return endSessionsOfAccount(tx, { accountId, except: sessionId, now });
+    return endSessionsOf(tx, { accountId, except: sessionId, now });
   });
   deps.liveness.drop(ended);
   tellOfPassword(deps, account, input.language);

@@ -7,7 +7,7 @@ import { readLink } from "./links.ts";
 import { deleteLinks, takeLink } from "./mail_links_store.ts";
 import type { MailLanguage } from "./mail_texts.ts";
 import { foldName, normalizePassword } from "./names.ts";
-import { endSessionsOfAccount } from "./sessions_store.ts";
+import { endSessionsOf } from "./sessions_store.ts";
 
 /** What {@link resetPassword} did. */
 export interface ResetPasswordResult {
@@ -38,10 +38,10 @@ export async function resetPassword(
   const ended = await deps.db.transaction(async (tx) => {
     await lockAccount(tx, accountId);
     if (!(await takeLink(tx, linkHash))) throw new DomainError("link_invalid");
-    await setPasswordHash(tx, accountId, hash, now);
+    await setPasswordHash(tx, { id: accountId, passwordHash: hash, now });
     await setVerifiedEmail(tx, { id: accountId, email, emailKey: foldName(email), now });
     await deleteLinks(tx, accountId, null);
-    return endSessionsOfAccount(tx, { accountId, except: null, now });
+    return endSessionsOf(tx, { accountId, except: null, now });
   });
   deps.liveness.drop(ended);
   tellOfPassword(deps, { ...account, emailVerified: true }, input.language);

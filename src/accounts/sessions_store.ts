@@ -112,7 +112,7 @@ export async function endSession(sql: Sql, id: SessionId, now: number): Promise<
 }
 
 /** Ends the live sessions of an account, all or all but one. The caller holds the account's lock. */
-export async function endSessionsOfAccount(
+export async function endSessionsOf(
   tx: Sql,
   by: { readonly accountId: AccountId; readonly except: SessionId | null; readonly now: number },
 ): Promise<SessionId[]> {
@@ -120,7 +120,7 @@ export async function endSessionsOfAccount(
     `update sessions set ended_at = $3
      where account = $1 and ended_at is null and id is distinct from $2 returning id`,
     [by.accountId, by.except, new Date(by.now)],
-    "sessions_end_of_account",
+    "sessions_end_of",
   );
   return rows.map((row) => row.id);
 }

@@ -150,6 +150,34 @@ describe("parseConfig()", () => {
     ],
     ["an unknown algorithm", { ALGORITHM: "none" }, "Set ALGORITHM to one of HS256: current value is none"],
     ["an unknown password hash", { PASSWORD_HASH: "md5" }, "Set PASSWORD_HASH to one of argon2id, bcrypt"],
+    ["a password length below eight", { PASSWORD_MIN_LENGTH: "7" }, "Set PASSWORD_MIN_LENGTH to a whole number from 8"],
+    [
+      "another kind of mail server",
+      { SMTP_URL: "mail.sotto.test:25", MAIL_FROM: "a@sotto.test" },
+      "Set SMTP_URL to an address as smtp://",
+    ],
+    [
+      "a mail server without a sender",
+      { SMTP_URL: "smtp://mail.sotto.test" },
+      "Set MAIL_FROM to the address that mails come from",
+    ],
+    [
+      "a sender of two lines",
+      { MAIL_FROM: "Sotto\r\nBcc: <eve@sotto.test>" },
+      "Set MAIL_FROM to an address as Sotto <",
+    ],
+    ["a sender that is two", { MAIL_FROM: "a@sotto.test, b@sotto.test" }, "Set MAIL_FROM to an address as Sotto <"],
+    [
+      "links to plain http in production",
+      { ...PRODUCTION, MAIL_LINK_URL: "http://app.sotto.test" },
+      "Set MAIL_LINK_URL to the https address",
+    ],
+    ["links to no address", { MAIL_LINK_URL: "app.sotto.test" }, "Set MAIL_LINK_URL to the address of the app"],
+    [
+      "links with a fragment of their own",
+      { MAIL_LINK_URL: "https://app.sotto.test/#/login" },
+      "Set MAIL_LINK_URL to the address of the app",
+    ],
     ["an unknown log level", { LOG_LEVEL: "loud" }, "Set LOG_LEVEL to one of trace"],
     ["a time-out shorter than the heartbeat", { WS_CONNECTION_TIMEOUT: "20" }, "Set WS_CONNECTION_TIMEOUT above"],
     ["another kind of Redis", { REDIS_URL: "http://redis:6379" }, "Set REDIS_URL to an address as redis://"],
@@ -178,6 +206,27 @@ describe("parseConfig()", () => {
     expect(parseConfig({}, MACHINE)).toMatchObject({ redisUrl: null, clusterWorkers: 1, isWorker: false });
     expect(parseConfig({ REDIS_URL: "redis://r", CLUSTER_WORKERS: "4" }, MACHINE).clusterWorkers).toBe(4);
     expect(problemsOf({ REDIS_URL: "http://:hunter2@r" }).join()).not.toContain("hunter2");
+  });
+
+  test("sends mails by SMTP where it is set, into a folder while developing, and not at all in production", () => {
+    const smtp = { SMTP_URL: "smtp://sotto:pw@mail.sotto.test:587", MAIL_FROM: "Sotto Übung <chat+mail@sotto.test>" };
+    const mail = { kind: "smtp", url: smtp.SMTP_URL, from: smtp.MAIL_FROM };
+    expect(parseConfig(smtp, MACHINE).mail as object).toEqual(mail);
+    expect(parseConfig({ ...PRODUCTION, ...smtp }, MACHINE).mail as object).toEqual(mail);
+    expect(parseConfig({}, MACHINE).mail as object).toEqual({
+      ...{ kind: "folder", path: "/data/mail", from: "Sotto <sotto@localhost>" },
+    });
+    expect(parseConfig(PRODUCTION, MACHINE).mail as object).toEqual({ kind: "none" });
+    expect(problemsOf({ SMTP_URL: "smtp://u:hunter2@mail/x" }).join()).not.toContain("hunter2");
+  });
+
+  test("leads links in mails to BASE_URL unless an app of its own opens them", () => {
+    expect(parseConfig({ ...PRODUCTION, BASE_URL: "https://chat.sotto.test/api/" }, MACHINE).mailLinkUrl).toBe(
+      "https://chat.sotto.test/api",
+    );
+    const env = { ...PRODUCTION, MAIL_LINK_URL: "https://app.sotto.test/" };
+    expect(parseConfig(env, MACHINE).mailLinkUrl).toBe("https://app.sotto.test");
+    expect(parseConfig({}, MACHINE)).toMatchObject({ mailLinkUrl: "http://localhost:8000", passwordMinLength: 8 });
   });
 
   test("workerEnvironment() passes everything on except how the parent found its database", () => {
