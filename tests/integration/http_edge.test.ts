@@ -481,6 +481,11 @@ test("a password and a token are in no answer and in no line of the log", async 
     `{"username":"${password}","password":"${password}"`,
     { refresh_token: `${password} ${somebody.refresh_token}` },
     { public_key: password, username: "y".repeat(8), password },
+    { current_password: password, new_password: [password] },
+    { token: password, new_password: password },
+    { token: password, device_id: password },
+    { email: password, password },
+    { email: `${password.replaceAll(" ", "-")}@example.org`, password },
   ];
   let answers = "";
   for (const path of [
@@ -488,10 +493,23 @@ test("a password and a token are in no answer and in no line of the log", async 
     "/api/auth/signup",
     "/api/auth/refresh",
     "/api/auth/signout",
+    "/api/auth/change-password",
+    "/api/auth/password-reset",
+    "/api/auth/password-reset/verify",
+    "/api/auth/magic-link",
+    "/api/auth/magic-link/verify",
+    "/api/auth/email",
+    "/api/auth/email/verification",
+    "/api/auth/email/verify",
     `/echo/${encodeURIComponent(password)}`,
   ]) {
     for (const body of bodies)
       answers += (await node.request("POST", path, { body, headers: { "x-request-id": password } })).text;
+  }
+  for (const body of bodies) {
+    const { access_token: token } = somebody;
+    for (const path of ["change-password", "email"])
+      answers += (await node.request("POST", `/api/auth/${path}`, { body, token })).text;
   }
   expect(answers).toContain('"error"');
   for (const secret of [password, encodeURIComponent(password), somebody.refresh_token, somebody.access_token]) {
