@@ -34,6 +34,7 @@ import {
   createServer,
   healthRoutes,
   infoRoutes,
+  jwksRoutes,
   metricsRoutes,
   type RequestLimiter,
 } from "./http/mod.ts";
@@ -161,7 +162,7 @@ async function openSlices(ground: Ground, onLate: OpenConversationsOptions["onLa
       concurrency: navigator.hardwareConcurrency,
       queue: MOST_HASHES_WAITING,
     }),
-    accessTokens: createAccessTokens(config.secretKey),
+    accessTokens: createAccessTokens(config.signingKeys, clock),
     secretKey: config.secretKey,
     accessTokenMinutes: config.accessTokenMinutes,
     refreshTokenDays: config.refreshTokenDays,
@@ -268,6 +269,7 @@ function composeServer(ground: Ground, slices: Slices, hub: Hub): AnyElysia {
     https: config.baseUrl.startsWith("https:"),
     plugins: [
       infoRoutes({ version: packageJson.version }),
+      jwksRoutes(config),
       healthRoutes({
         clock,
         probeDatabase: () => pingDatabase(slices.db),

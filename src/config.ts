@@ -12,13 +12,22 @@ import { join } from "node:path";
 import { z } from "zod";
 import { prepareDataFolder } from "./platform/data_folder.ts";
 import { readSmtpUrl } from "./platform/mail_transport.ts";
-import { keepSecret } from "./platform/secrets.ts";
+import { deriveKey, keepSecret } from "./platform/secrets.ts";
 
 /** A key for what the server encrypts at rest. */
 export interface EncryptionKey {
   /** Stored beside what it encrypted, so a later configuration finds it again. */
   readonly id: string;
   /** 32 bytes. */
+  readonly key: Uint8Array;
+}
+
+/** A key for access tokens. */
+export interface SigningKey {
+  /** What tokens name it by (`kid`). */
+  readonly id: string;
+  readonly algorithm: "HS256" | "EdDSA";
+  /** 32 bytes: the key of HMAC, or the seed of an Ed25519 key pair. */
   readonly key: Uint8Array;
 }
 
@@ -38,11 +47,12 @@ export interface Config {
   /** Where nodes meet; `null`: this one is alone. */
   readonly redisUrl: string | null;
   readonly secretKey: string;
+  /** The first one signs access tokens, all of them read. */
+  readonly signingKeys: readonly SigningKey[];
   /** The first one encrypts, all of them decrypt. */
   readonly encryptionKeys: readonly EncryptionKey[];
   readonly accessTokenMinutes: number;
   readonly refreshTokenDays: number;
-  readonly algorithm: "HS256";
   readonly passwordHash: "argon2id" | "bcrypt";
   /** Characters that a password to choose has at least. */
   readonly passwordMinLength: number;
@@ -135,6 +145,7 @@ export function parseConfig(env: Environment, machine: MachineDefaults): Config 
   const variables: Variables = parsed.data ?? Variables.parse(withoutWrong(given, parsed.error));
   const production = variables.NODE_ENV === "production";
   const baseUrl = readBaseUrl(variables, production, problems);
+  const secretKey = readSecretKey(variables, production, machine, problems);
   const config: Partial<Config> = {
     production,
     dataDir: machine.dataDir,
@@ -144,11 +155,11 @@ export function parseConfig(env: Environment, machine: MachineDefaults): Config 
     database: readDatabase(variables, problems),
     maintenanceDatabaseUrl: variables.MAINTENANCE_DATABASE_URL ?? null,
     redisUrl: variables.REDIS_URL ?? null,
-    secretKey: readSecretKey(variables, production, machine, problems),
+    secretKey,
+    signingKeys: readSigningKeys(variables, production, secretKey, problems),
     encryptionKeys: readEncryptionKeys(variables, production, machine, problems),
     accessTokenMinutes: variables.ACCESS_TOKEN_EXPIRE_MINUTES ?? 30,
     refreshTokenDays: variables.REFRESH_TOKEN_EXPIRE_DAYS ?? 7,
-    algorithm: variables.ALGORITHM ?? "HS256",
     passwordHash: variables.PASSWORD_HASH ?? "argon2id",
     passwordMinLength: variables.PASSWORD_MIN_LENGTH ?? 8,
     mail: readMail(variables, production, machine, problems),
@@ -230,7 +241,8 @@ const Variables = z.object({
   ENCRYPTION_KEYS: z.string().optional(),
   ACCESS_TOKEN_EXPIRE_MINUTES: whole(1, 1_440),
   REFRESH_TOKEN_EXPIRE_DAYS: whole(1, 365),
-  ALGORITHM: oneOf(["HS256"]),
+  ALGORITHM: oneOf(["HS256", "EdDSA"]),
+  SIGNING_KEYS: z.string().optional(),
   PASSWORD_HASH: oneOf(["argon2id", "bcrypt"]),
   PASSWORD_MIN_LENGTH: whole(8, 128),
   SMTP_URL: z
@@ -406,6 +418,51 @@ function isGuessable(secret: string): boolean {
     )
   );
 }
+
+/**
+ * `id:key,id:key`, or `id:algorithm:key` where a key's algorithm is not ALGORITHM, as while one algorithm follows
+ * another. The word SECRET_KEY in the place of a key is the key of a server without a ring, so that one can
+ * begin a ring without refusing the tokens of before.
+ */
+function readSigningKeys(
+  variables: Variables,
+  production: boolean,
+  secretKey: string,
+  problems: string[],
+): SigningKey[] {
+  const { ALGORITHM: standard = "HS256", SIGNING_KEYS: ring } = variables;
+  const entries = (ring ?? "1:SECRET_KEY").split(",").map((entry) => entry.trim().split(":"));
+  if (entries.some(([id = "", ...rest]) => !/^[\w-]{1,32}$/.test(id) || rest.length < 1 || rest.length > 2)) {
+    problems.push("Set SIGNING_KEYS to id:key pairs joined by commas, each id 1 to 32 letters, digits, _ or -");
+    return [];
+  }
+  if (new Set(entries.map(([id]) => id)).size < entries.length)
+    problems.push("Set SIGNING_KEYS so that every id occurs once");
+  const keys = entries.map(([id = "", ...rest]) => {
+    const [named, text = ""] = rest.length === 2 ? rest : [standard, ...rest];
+    if (named !== "HS256" && named !== "EdDSA")
+      problems.push("Set SIGNING_KEYS to id:algorithm:key with HS256 or EdDSA where an algorithm is named");
+    const algorithm = named === "EdDSA" ? named : "HS256";
+    const key = text === "SECRET_KEY" ? deriveKey(secretKey, LONE_KEY_USES[algorithm]) : decodeKey(text);
+    return { id, algorithm, key, text } as const;
+  });
+  if (keys.some(({ key }) => key === null))
+    problems.push("Set SIGNING_KEYS to 32 bytes as hex, base64 or 32 ASCII characters each");
+  const known = ({ key, text }: (typeof keys)[number]) =>
+    text !== "SECRET_KEY" && key !== null && (new Set(key).size < 8 || isGuessable(text));
+  if (production && keys.some(known)) {
+    problems.push(
+      "Set SIGNING_KEYS to values of your own, as made by: openssl rand -hex 32: one of them is a known example",
+    );
+  }
+  const { ENCRYPTION_KEY: one = "", ENCRYPTION_KEYS: others = "" } = variables;
+  if (production && keys.some(({ key, text }) => key !== null && `${one},${others}`.includes(text)))
+    problems.push("Set SIGNING_KEYS and ENCRYPTION_KEY to different values: they protect different things");
+  return keys.flatMap(({ id, algorithm, key }) => (key === null ? [] : [{ id, algorithm, key }]));
+}
+
+/** What SECRET_KEY is used for where it stands for a signing key. */
+const LONE_KEY_USES = { HS256: "sotto access token", EdDSA: "sotto access token seed" } as const;
 
 function readEncryptionKeys(
   variables: Variables,

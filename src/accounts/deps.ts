@@ -1,9 +1,10 @@
 /** What the use cases of accounts are given, and how it is put together. */
-import { createHmac, randomBytes } from "node:crypto";
+import { randomBytes } from "node:crypto";
 import type { Clock } from "../platform/clock.ts";
 import type { MailQueue } from "../platform/mail_queue.ts";
 import type { PasswordHasher } from "../platform/password_hash.ts";
 import type { Database } from "../platform/postgres.ts";
+import { deriveKey } from "../platform/secrets.ts";
 import { type AccountId, type DeviceId, LIMITS, type SessionId } from "../protocol/mod.ts";
 import { createSessionLiveness, type SessionLiveness } from "./session_liveness.ts";
 import { isSessionLive } from "./sessions_store.ts";
@@ -108,9 +109,4 @@ export async function openAccounts(options: AccountOptions): Promise<AccountDeps
     },
     dummyHash: await passwords.hashPassword(randomBytes(24).toString("base64url")),
   };
-}
-
-/** One secret, several uses: a key made for one is of no use for another. */
-function deriveKey(secret: string | Uint8Array, use: string): Uint8Array {
-  return new Uint8Array(createHmac("sha256", secret).update(use).digest());
 }

@@ -8,11 +8,12 @@
  *
  * May import protocol, platform, the slices' mod.ts and realtime/mod.ts.
  */
-export { createAccessTokens } from "./access_tokens.ts";
+export { createAccessTokens, type PublicJwk, publicKeysOf, type SigningKey } from "./access_tokens.ts";
 export { type Authenticate, type AuthenticateDeps, createAuthenticate } from "./authentication.ts";
 export { type BodyRule, STANDARD_BODY_BYTES } from "./body.ts";
 export { type HealthContext, healthRoutes, type PartStatus } from "./health.ts";
 export { infoRoutes } from "./info_routes.ts";
+export { jwksRoutes } from "./jwks_routes.ts";
 export { type MetricsContext, metricsRoutes } from "./metrics_routes.ts";
 export { addressOf } from "./request_facts.ts";
 export { createRequestLimiter, type RequestLimiter, type RequestLimiterOptions } from "./request_limiter.ts";

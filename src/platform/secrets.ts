@@ -1,4 +1,5 @@
-/** Secrets made once and kept in a file that only its owner may read. */
+/** Secrets made once and kept in a file that only its owner may read, and keys made of secrets. */
+import { createHmac } from "node:crypto";
 import { chmod, link, readFile, stat, unlink, writeFile } from "node:fs/promises";
 
 /**
@@ -24,4 +25,9 @@ async function make(path: string, bytes: number): Promise<void> {
     if (error.code !== "EEXIST") throw error;
   });
   await unlink(draft);
+}
+
+/** 32 bytes made of a secret for one use: a key made for one is of no use for another. */
+export function deriveKey(secret: string | Uint8Array, use: string): Uint8Array {
+  return new Uint8Array(createHmac("sha256", secret).update(use).digest());
 }

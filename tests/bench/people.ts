@@ -5,8 +5,10 @@
  */
 import { insertConversation } from "../../src/conversations/membership_store.ts";
 import { createAccessTokens } from "../../src/http/mod.ts";
+import { systemClock } from "../../src/platform/clock.ts";
 import { createPasswordHasher } from "../../src/platform/password_hash.ts";
 import type { Database } from "../../src/platform/postgres.ts";
+import { deriveKey } from "../../src/platform/secrets.ts";
 import {
   type AccountId,
   type ConversationId,
@@ -55,7 +57,10 @@ export async function createPeople(db: Database, secret: string, count: number):
      from unnest($1::uuid[], $2::uuid[], $3::uuid[]) t(account, device, session)`,
     [accounts, devices, sessions, hash],
   );
-  const tokens = createAccessTokens(secret);
+  const tokens = createAccessTokens(
+    [{ id: "1", algorithm: "HS256", key: deriveKey(secret, "sotto access token") }],
+    systemClock,
+  );
   return Promise.all(
     ids.map(async ([account, device, session]) => {
       const person = { id: account as AccountId, deviceId: device as DeviceId, sessionId: session as SessionId };

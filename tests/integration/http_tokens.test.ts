@@ -25,6 +25,7 @@ test("the claims are those of RFC 9068 with session and device, and last 30 minu
   for (const name of ["sub", "sid", "device", "jti", "iat", "exp"]) expect(forge.claims[name]).toBeDefined();
   expect(JSON.parse(Buffer.from(good.split(".")[0] ?? "", "base64url").toString())).toEqual({
     alg: "HS256",
+    kid: "1",
     typ: "at+jwt",
   });
   const seconds = Number(forge.claims["exp"]) - Number(forge.claims["iat"]);
@@ -55,6 +56,16 @@ test.each<[string, Forgery]>([
   ["no device", { change: { device: undefined } }],
   ["no subject", { change: { sub: undefined } }],
   ["a subject that is no id", { change: { sub: "root" } }],
+  ["an issue a year from now", { change: { iat: Math.floor(Date.now() / 1_000) + 365 * 86_400 } }],
+  [
+    "an issue after its end",
+    { change: { iat: Math.floor(Date.now() / 1_000) + 60, exp: Math.floor(Date.now() / 1_000) + 30 } },
+  ],
+  ["no token id", { change: { jti: undefined } }],
+  ["no key id", { kid: null }],
+  ["an unknown key id", { kid: "2" }],
+  ["a key id that is a number", { kid: 1 }],
+  ["another algorithm", { alg: "EdDSA" }],
   ["a start in the future", { change: { nbf: Math.floor(Date.now() / 1_000) + 3_600 } }],
   ["another key", { key: new TextEncoder().encode("another secret of thirty-two chars") }],
   ["the secret itself as key", { key: new TextEncoder().encode(TEST_SECRET) }],
@@ -63,8 +74,9 @@ test.each<[string, Forgery]>([
 });
 
 test("an expired token of ours is token_expired, so that the client refreshes", async () => {
-  expect(await me(forge.sign({ change: { exp: Math.floor(Date.now() / 1_000) - 1 } }))).toBe("401 token_expired");
-  expect(await me(forge.sign({ change: { exp: 1 } }))).toBe("401 token_expired");
+  const now = Math.floor(Date.now() / 1_000);
+  expect(await me(forge.sign({ change: { iat: now - 60, exp: now - 1 } }))).toBe("401 token_expired");
+  expect(await me(forge.sign({ change: { iat: 1, exp: 2 } }))).toBe("401 token_expired");
 });
 
 test("an expired token with a bad signature is unauthorized: it tells a stranger nothing", async () => {

@@ -114,7 +114,7 @@ export function forgeToken(person: Person, options: ForgeOptions = {}): Promise<
     .digest();
   const now = Math.floor(Date.now() / 1_000);
   return new SignJWT({ sub: person.id, sid: person.sessionId, device: person.deviceId, jti: crypto.randomUUID() })
-    .setProtectedHeader({ alg: options.algorithm ?? "HS256", typ: options.type ?? "at+jwt" })
+    .setProtectedHeader({ alg: options.algorithm ?? "HS256", typ: options.type ?? "at+jwt", kid: "1" })
     .setIssuer(options.issuer ?? "sotto")
     .setAudience(options.audience ?? "sotto")
     .setIssuedAt(now)

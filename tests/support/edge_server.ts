@@ -23,6 +23,7 @@ import { createLog } from "../../src/platform/log.ts";
 import { createPasswordHasher } from "../../src/platform/password_hash.ts";
 import type { Database } from "../../src/platform/postgres.ts";
 import type { SessionId } from "../../src/protocol/mod.ts";
+import { testConfig } from "./app.ts";
 import { createTestDatabase } from "./postgres.ts";
 
 /** The secret of every test server, so that a test can sign tokens of its own. */
@@ -142,7 +143,7 @@ export async function startEdge(options: EdgeOptions = {}): Promise<Edge> {
     db,
     clock,
     passwords: createPasswordHasher({ algorithm: "argon2id", concurrency: 2, queue: 100 }),
-    accessTokens: createAccessTokens(TEST_SECRET),
+    accessTokens: createAccessTokens(testConfig({ SECRET_KEY: TEST_SECRET }).signingKeys, clock),
     secretKey: TEST_SECRET,
     accessTokenMinutes: 30,
     refreshTokenDays: 7,

@@ -85,6 +85,28 @@ describe("parseConfig()", () => {
     expect(ring.map(({ id }) => id)).toEqual(["2026", "1"]);
   });
 
+  test("makes a ring of one of SECRET_KEY, which a longer ring may name", () => {
+    const keysOf = (env: Environment) => parseConfig({ SECRET_KEY: "x".repeat(40), ...env }, MACHINE).signingKeys;
+    const [lone] = keysOf({});
+    expect(lone).toMatchObject({ id: "1", algorithm: "HS256" });
+    expect(keysOf({ SIGNING_KEYS: `b:${HEX},1:SECRET_KEY` })[1]).toEqual(lone as never);
+    const [pair] = keysOf({ ALGORITHM: "EdDSA" });
+    expect(pair).toMatchObject({ id: "1", algorithm: "EdDSA" });
+    expect(pair?.key).not.toEqual(lone?.key as never);
+  });
+
+  test("reads a ring of signing keys in its order, each with ALGORITHM or with its own", () => {
+    const ring = parseConfig({ SIGNING_KEYS: `new:EdDSA:${HEX}, old:${HEX}` }, MACHINE).signingKeys;
+    const key = new Uint8Array(Buffer.from(HEX, "hex"));
+    expect(ring).toEqual([
+      { id: "new", algorithm: "EdDSA", key },
+      { id: "old", algorithm: "HS256", key },
+    ]);
+    expect(parseConfig({ ALGORITHM: "EdDSA", SIGNING_KEYS: `k:${HEX}` }, MACHINE).signingKeys[0]?.algorithm).toBe(
+      "EdDSA",
+    );
+  });
+
   test("counts an empty variable as unset", () => {
     expect(parseConfig({ PORT: "", DATABASE_URL: "", SECRET_KEY: "" }, MACHINE)).toMatchObject({
       port: 8000,
@@ -115,6 +137,21 @@ describe("parseConfig()", () => {
     ["one encryption key and a ring", { ENCRYPTION_KEY: HEX, ENCRYPTION_KEYS: `1:${HEX}` }, "not both"],
     ["a ring with an id twice", { ENCRYPTION_KEYS: `1:${HEX},1:${HEX}` }, "every id occurs once"],
     ["a ring without ids", { ENCRYPTION_KEYS: HEX }, "id:key pairs"],
+    ["a signing key of another length", { SIGNING_KEYS: "a:abc" }, "Set SIGNING_KEYS to 32 bytes"],
+    ["signing keys with an id twice", { SIGNING_KEYS: `1:${HEX},1:SECRET_KEY` }, "every id occurs once"],
+    ["a signing key without an id", { SIGNING_KEYS: HEX }, "Set SIGNING_KEYS to id:key pairs"],
+    ["a signing key with an id of no kind", { SIGNING_KEYS: `../x:${HEX}` }, "Set SIGNING_KEYS to id:key pairs"],
+    ["a signing key of an unknown algorithm", { SIGNING_KEYS: `1:RS256:${HEX}` }, "with HS256 or EdDSA"],
+    [
+      "a signing key of zeros in production",
+      { ...PRODUCTION, SIGNING_KEYS: `1:${"0".repeat(64)}` },
+      "Set SIGNING_KEYS to values of your own",
+    ],
+    [
+      "one value for signing and encryption",
+      { ...PRODUCTION, SIGNING_KEYS: `1:${HEX}` },
+      "Set SIGNING_KEYS and ENCRYPTION_KEY to different values",
+    ],
     ["one value for two secrets", { ...PRODUCTION, SECRET_KEY: HEX }, "different values"],
     [
       "a proxy that is no network",
@@ -148,7 +185,7 @@ describe("parseConfig()", () => {
       { ACCESS_TOKEN_EXPIRE_MINUTES: "30m" },
       "Set ACCESS_TOKEN_EXPIRE_MINUTES to a whole number",
     ],
-    ["an unknown algorithm", { ALGORITHM: "none" }, "Set ALGORITHM to one of HS256: current value is none"],
+    ["an unknown algorithm", { ALGORITHM: "none" }, "Set ALGORITHM to one of HS256, EdDSA: current value is none"],
     ["an unknown password hash", { PASSWORD_HASH: "md5" }, "Set PASSWORD_HASH to one of argon2id, bcrypt"],
     ["a password length below eight", { PASSWORD_MIN_LENGTH: "7" }, "Set PASSWORD_MIN_LENGTH to a whole number from 8"],
     [
