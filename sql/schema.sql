@@ -12,9 +12,12 @@ create table accounts (
   updated_at timestamp with time zone not null,
   email_verified_at timestamp with time zone,
   password_version integer not null default 1,
+  role text not null default 'user'::text,
+  disabled_at timestamp with time zone,
   constraint accounts_email_unique UNIQUE (email_key),
   constraint accounts_username_unique UNIQUE (username_key),
-  constraint accounts_pkey PRIMARY KEY (id)
+  constraint accounts_pkey PRIMARY KEY (id),
+  constraint accounts_role CHECK ((role = ANY (ARRAY['user'::text, 'admin'::text])))
 );
 
 create table confirmations (
@@ -74,6 +77,7 @@ create table devices (
   account uuid not null,
   name text,
   created_at timestamp with time zone not null,
+  platform text,
   constraint devices_pkey PRIMARY KEY (id),
   constraint devices_account_fkey FOREIGN KEY (account) REFERENCES accounts(id) ON DELETE CASCADE
 );
@@ -187,6 +191,7 @@ create table sessions (
   expires_at timestamp with time zone not null,
   expires_latest timestamp with time zone not null,
   ended_at timestamp with time zone,
+  seen_on date,
   constraint sessions_pkey PRIMARY KEY (id),
   constraint sessions_account_fkey FOREIGN KEY (account) REFERENCES accounts(id) ON DELETE CASCADE,
   constraint sessions_device_fkey FOREIGN KEY (device) REFERENCES devices(id) ON DELETE CASCADE,

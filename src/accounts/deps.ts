@@ -6,8 +6,8 @@ import type { PasswordHasher } from "../platform/password_hash.ts";
 import type { Database } from "../platform/postgres.ts";
 import { deriveKey } from "../platform/secrets.ts";
 import { type AccountId, type DeviceId, LIMITS, type SessionId } from "../protocol/mod.ts";
+import { lookAtSession } from "./look_at_session.ts";
 import { createSessionLiveness, type SessionLiveness } from "./session_liveness.ts";
-import { isSessionLive } from "./sessions_store.ts";
 import { createThrottle, type Throttle } from "./throttle.ts";
 
 /** What an access token says. Times are milliseconds since the epoch. */
@@ -94,7 +94,7 @@ export async function openAccounts(options: AccountOptions): Promise<AccountDeps
     clock,
     passwords,
     accessTokens,
-    liveness: createSessionLiveness({ clock, look: (sessionId) => isSessionLive(db, sessionId) }),
+    liveness: createSessionLiveness({ clock, look: (sessionId) => lookAtSession({ db, clock }, sessionId) }),
     signInThrottle: createThrottle({ perName: signIns, perAddress: signIns * ADDRESS_FACTOR }),
     signUpThrottle: createThrottle({ perAddress: options.signUpsPerMinute ?? 5 }),
     linkThrottle: createThrottle({ perName: links, perAddress: links * ADDRESS_FACTOR }),

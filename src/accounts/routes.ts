@@ -11,6 +11,7 @@ import { mailLanguage } from "./mail_texts.ts";
 import { passwordRoutes } from "./password_routes.ts";
 import type { Principal } from "./principal.ts";
 import { refreshSession } from "./refresh_session.ts";
+import { sessionRoutes } from "./session_routes.ts";
 import { signIn } from "./sign_in.ts";
 import { signOut } from "./sign_out.ts";
 import { signUp } from "./sign_up.ts";
@@ -83,5 +84,6 @@ export function accountRoutes(context: AccountRoutesContext) {
     .post("/ws-ticket", async ({ request }) => {
       const caller = await context.authenticate(request);
       return createTicket(accounts, { caller });
-    });
+    })
+    .use(sessionRoutes(context));
 }

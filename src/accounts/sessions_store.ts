@@ -1,6 +1,6 @@
 /** The statements on `sessions` and `devices`. Times are milliseconds since the epoch. */
 import type { Sql } from "../platform/postgres.ts";
-import type { AccountId, DeviceId, SessionId } from "../protocol/mod.ts";
+import type { AccountId, DeviceId, Platform, SessionId } from "../protocol/mod.ts";
 
 /** A row of `sessions`. */
 export interface StoredSession {
@@ -45,13 +45,21 @@ export interface NewSession {
 /** Makes a device the account's, or finds that it is; `false` where it is another account's. */
 export async function claimDevice(
   tx: Sql,
-  device: { readonly id: DeviceId; readonly accountId: AccountId; readonly name: string | null; readonly now: number },
+  device: {
+    readonly id: DeviceId;
+    readonly accountId: AccountId;
+    readonly name: string | null;
+    readonly platform: Platform | null;
+    readonly now: number;
+  },
 ): Promise<boolean> {
   const rows = await tx.query(
-    `insert into devices as mine (id, account, name, created_at) values ($1, $2, $3, $4)
-     on conflict (id) do update set name = coalesce(excluded.name, mine.name) where mine.account = excluded.account
+    `insert into devices as mine (id, account, name, platform, created_at) values ($1, $2, $3, $4, $5)
+     on conflict (id) do update
+     set name = coalesce(excluded.name, mine.name), platform = coalesce(excluded.platform, mine.platform)
+     where mine.account = excluded.account
      returning 1`,
-    [device.id, device.accountId, device.name, new Date(device.now)],
+    [device.id, device.accountId, device.name, device.platform, new Date(device.now)],
     "devices_claim",
   );
   return rows.length === 1;
@@ -63,9 +71,9 @@ export async function insertSession(tx: Sql, session: NewSession): Promise<void>
   const times = [session.now, session.expiresAt, session.expiresLatest].map((time) => new Date(time));
   await tx.query(
     `insert into sessions
-       (id, account, device, generation, refresh_hash, created_at, rotated_at, expires_at, expires_latest)
-     values ($1, $2, $3, 0, $4, $5, $5, $6, $7)`,
-    [id, accountId, deviceId, refreshHash, ...times],
+       (id, account, device, generation, refresh_hash, created_at, rotated_at, expires_at, expires_latest, seen_on)
+     values ($1, $2, $3, 0, $4, $5, $5, $6, $7, $8)`,
+    [id, accountId, deviceId, refreshHash, ...times, dayOf(session.now)],
     "sessions_insert",
   );
 }
@@ -101,17 +109,7 @@ export async function endOldestSessions(
   return rows.map((row) => row.id);
 }
 
-/** Ends one session; `false` where it had ended before or there is none. */
-export async function endSession(sql: Sql, id: SessionId, now: number): Promise<boolean> {
-  const rows = await sql.query(
-    "update sessions set ended_at = $2 where id = $1 and ended_at is null returning 1",
-    [id, new Date(now)],
-    "sessions_end",
-  );
-  return rows.length === 1;
-}
-
-/** Ends the live sessions of an account, all or all but one. The caller holds the account's lock. */
+/** Ends the live sessions of an account, all but one where one is named. The caller holds the account's lock. */
 export async function endSessionsOf(
   tx: Sql,
   by: { readonly accountId: AccountId; readonly except: SessionId | null; readonly now: number },
@@ -125,10 +123,67 @@ export async function endSessionsOf(
   return rows.map((row) => row.id);
 }
 
-/** Whether a session lives. Read by the primary key. */
-export async function isSessionLive(sql: Sql, id: SessionId): Promise<boolean> {
-  const rows = await sql.query("select 1 from sessions where id = $1 and ended_at is null", [id], "sessions_live");
+/** Ends one session; `false` where it had ended before or there is none. */
+export async function endSession(sql: Sql, id: SessionId, now: number): Promise<boolean> {
+  const rows = await sql.query(
+    "update sessions set ended_at = $2 where id = $1 and ended_at is null returning 1",
+    [id, new Date(now)],
+    "sessions_end",
+  );
   return rows.length === 1;
+}
+
+/** A live session as its owner and an administrator see it. */
+export interface ListedSession {
+  readonly id: SessionId;
+  readonly deviceId: DeviceId;
+  readonly deviceName: string | null;
+  readonly platform: Platform | null;
+  readonly createdAt: Date;
+  /** The day it was last used, `YYYY-MM-DD`, UTC. */
+  readonly seenOn: string;
+}
+
+/** The live sessions of an account, newest first; `LIMITS.sessionsPerAccount` at most. */
+export async function listSessionsOf(sql: Sql, accountId: AccountId, now: number): Promise<ListedSession[]> {
+  return sql.query<ListedSession>(
+    `select sessions.id, device as "deviceId", name as "deviceName", platform, sessions.created_at as "createdAt",
+            coalesce(seen_on, (rotated_at at time zone 'UTC')::date)::text as "seenOn"
+     from sessions join devices on devices.id = sessions.device
+     where sessions.account = $1 and ended_at is null and expires_at > $2
+     order by sessions.created_at desc, sessions.id desc`,
+    [accountId, new Date(now)],
+    "sessions_list_of",
+  );
+}
+
+/** Whether one session is live and an account's own. Read by the primary key. */
+export async function ownsSession(sql: Sql, accountId: AccountId, id: SessionId): Promise<boolean> {
+  const rows = await sql.query(
+    "select 1 from sessions where id = $1 and account = $2 and ended_at is null",
+    [id, accountId],
+    "sessions_owns",
+  );
+  return rows.length === 1;
+}
+
+/** The day a live session was last seen, where it lives. Read by the primary key. */
+export async function findSeen(sql: Sql, id: SessionId): Promise<{ readonly seenOn: string | null } | undefined> {
+  const [row] = await sql.query<{ seenOn: string | null }>(
+    `select seen_on::text as "seenOn" from sessions where id = $1 and ended_at is null`,
+    [id],
+    "sessions_seen",
+  );
+  return row;
+}
+
+/** Notes the day (`YYYY-MM-DD`, UTC) on which a session is seen, once. */
+export async function noteSeen(sql: Sql, id: SessionId, day: string): Promise<void> {
+  await sql.query(
+    "update sessions set seen_on = $2 where id = $1 and (seen_on is null or seen_on < $2)",
+    [id, day],
+    "sessions_note_seen",
+  );
 }
 
 /** Those of some sessions that live. Read by the primary key. */
@@ -201,6 +256,11 @@ export async function deleteOldSessions(sql: Sql, before: number, limit: number)
     "sessions_delete_old",
   );
   return rows.length;
+}
+
+/** A day as it is stored: `YYYY-MM-DD`, UTC. */
+export function dayOf(time: number): string {
+  return new Date(time).toISOString().slice(0, 10);
 }
 
 function toSession(row: Row): StoredSession {

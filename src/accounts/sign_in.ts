@@ -45,8 +45,8 @@ export async function signIn(deps: AccountDeps, input: SignInInput): Promise<Sig
     const locked = await lockAccount(tx, known.id);
     // The password was changed while this one was checked: its sessions have ended, and this one must not begin.
     if (locked?.passwordVersion !== known.passwordVersion) throw new DomainError("invalid_credentials");
-    const { device_id, device_name } = input;
-    return startSession(deps, tx, { accountId: known.id, device_id, device_name });
+    const { device_id, device_name, platform } = input;
+    return startSession(deps, tx, { accountId: known.id, device_id, device_name, platform });
   });
   deps.liveness.drop(session.ended);
   return { answer: await answerWithTokens(deps, session), accountId: known.id, ended: session.ended };

@@ -56,7 +56,7 @@ export async function signUp(deps: AccountDeps, input: SignUpInput): Promise<Sig
     });
     if (inserted !== "stored") throw new DomainError(inserted);
     if (key !== null) await insertFirstKey(tx, { accountId, key, now });
-    return startSession(deps, tx, { accountId });
+    return startSession(deps, tx, { accountId, device_name: input.device_name, platform: input.platform });
   });
   if (input.email !== undefined) verifyNewAddress(deps, accountId, input.language ?? "en");
   const user = await getMe(deps, { accountId });

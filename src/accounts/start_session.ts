@@ -1,5 +1,5 @@
 import type { Sql } from "../platform/postgres.ts";
-import { type AccountId, DeviceId, DomainError, LIMITS, SessionId, uuidv7 } from "../protocol/mod.ts";
+import { type AccountId, DeviceId, DomainError, LIMITS, type Platform, SessionId, uuidv7 } from "../protocol/mod.ts";
 import type { AccountDeps } from "./deps.ts";
 import { firstRefreshToken, type RefreshToken } from "./refresh_token.ts";
 import { claimDevice, endOldestSessions, endReplacedSessions, insertSession } from "./sessions_store.ts";
@@ -36,6 +36,7 @@ export interface DeviceInput {
   /** A device that signs in again; absent for a new one. */
   readonly device_id?: DeviceId | undefined;
   readonly device_name?: string | undefined;
+  readonly platform?: Platform | undefined;
 }
 
 /**
@@ -54,7 +55,8 @@ export async function startSession(
   const { accountId } = input;
   const now = deps.clock.now();
   const deviceId = input.device_id ?? DeviceId.parse(uuidv7(now));
-  const mine = await claimDevice(tx, { id: deviceId, accountId, name: input.device_name ?? null, now });
+  const { device_name: name = null, platform = null } = input;
+  const mine = await claimDevice(tx, { id: deviceId, accountId, name, platform, now });
   if (!mine) throw new DomainError("bad_request", { details: { fields: { device_id: "must be a device of yours" } } });
   const replaced = await endReplacedSessions(tx, { accountId, deviceId, now });
   const oldest = await endOldestSessions(tx, { accountId, keep: LIMITS.sessionsPerAccount - 1, now });

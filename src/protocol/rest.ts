@@ -1,7 +1,7 @@
 /** The bodies, parameters and answers of the HTTP API (family B of the contracts), under `/api`. */
 import { z } from "zod";
 import { ConversationType, Encryption, ExpiresIn, MessageContent } from "./content.ts";
-import { AccountId, DeviceId, MessageId } from "./ids.ts";
+import { AccountId, DeviceId, MessageId, SessionId } from "./ids.ts";
 import { LIMITS } from "./limits.ts";
 
 const BIDI_OR_CONTROL = /[\p{Cc}\p{Cs}\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]/u;
@@ -38,8 +38,17 @@ export const Password = TypedPassword.refine(
 /** An e-mail address, as people type it. */
 export const EmailAddress = z.email().max(254);
 
+/** What a device runs on. A short list, so that nobody can be told apart by it. */
+export const Platform = z.enum(["android", "ios", "linux", "macos", "windows", "web", "other"]);
+/** See {@link Platform}. */
+export type Platform = z.infer<typeof Platform>;
+
 /** Which device signs in; `device_id` keeps the cursors of one that signs in again. */
-const DeviceFields = { device_id: DeviceId.optional(), device_name: DisplayName.optional() };
+const DeviceFields = {
+  device_id: DeviceId.optional(),
+  device_name: DisplayName.optional(),
+  platform: Platform.optional(),
+};
 
 /** A public key as PEM, at most 4 KiB; its parsing has codes of its own. */
 export const PublicKeyPem = z.string().min(1).max(4_096);
@@ -51,6 +60,8 @@ export const SignUpBody = z.object({
   password: Password,
   display_name: DisplayName.optional(),
   public_key: PublicKeyPem.optional(),
+  device_name: DisplayName.optional(),
+  platform: Platform.optional(),
 });
 
 /** `POST /api/auth/signin`. */
@@ -97,6 +108,9 @@ export const LinkAskedAnswer = z.object({ expires_in: z.int().min(1) });
 
 /** The answer to `POST /api/auth/email/verify`. */
 export const EmailAnswer = z.object({ email: EmailAddress, email_verified: z.literal(true) });
+
+/** `DELETE /api/auth/sessions/{session_id}`. */
+export const SessionParams = z.object({ session_id: SessionId });
 
 /** `POST /api/conversations`. */
 export const CreateConversationBody = z.object({

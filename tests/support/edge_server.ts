@@ -108,6 +108,16 @@ export interface AnswerJson {
   readonly timestamp: string;
   readonly expires_at: string;
   readonly next: string | null;
+  readonly sessions: readonly {
+    id: string;
+    device_id: string;
+    device_name: string | null;
+    platform: string | null;
+    created_at: string;
+    last_seen: string;
+    current: boolean;
+  }[];
+  readonly ended: number;
   readonly messages: readonly {
     id: string;
     sender_id: string;

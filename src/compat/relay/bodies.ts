@@ -7,6 +7,7 @@ import {
   LIMITS,
   MessageId,
   Password,
+  Platform,
   PublicKeyPem,
   TypedPassword,
   Username,
@@ -23,6 +24,7 @@ export const LoginBody = z
     password: TypedPassword,
     device_id: DeviceId.optional(),
     device_name: DisplayName.optional(),
+    platform: Platform.optional(),
   })
   .refine((body) => (body.name === undefined) !== (body.username === undefined), {
     error: "must hold either name or username",

@@ -38,8 +38,8 @@ function accountRoutes({ accounts, addressOf, authenticate, endSessions }: Relay
     .post(
       "/login",
       async ({ body, request }) => {
-        const { name, username = name, password, device_id, device_name } = body;
-        const input = { username, password, device_id, device_name, address: addressOf(request) };
+        const { name, username = name, ...given } = body;
+        const input = { ...given, username, address: addressOf(request) };
         const { answer, accountId, ended } = await signIn(accounts, input);
         endSessions(accountId, ended);
         return answer;
