@@ -8,7 +8,7 @@ import { posix } from "node:path";
 import { isNode, type Node, type Problem, problemAt, type SourceFile, walk } from "./source_files.ts";
 
 /** Slices in their order: a later one may use an earlier one. */
-const SLICES = ["keys", "accounts", "conversations"];
+const SLICES = ["keys", "accounts", "conversations", "administration"];
 
 /** Folder or file of src -> folders and files it may import. Its own folder always; a slice by its mod.ts only. */
 const ALLOWED: Readonly<Record<string, readonly string[]>> = {
@@ -24,6 +24,7 @@ const ALLOWED: Readonly<Record<string, readonly string[]>> = {
   "config.ts": ["platform"],
   "app.ts": ["protocol", "platform", "actor", "realtime", "compat", "http", "config.ts", "../package.json", ...SLICES],
   "main.ts": ["app.ts", "config.ts", "platform"],
+  admin: ["config.ts", "platform", "protocol", ...SLICES],
 };
 
 /** Folders that are entered by their door. The composition root also takes routes from beside it. */

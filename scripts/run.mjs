@@ -26,6 +26,7 @@ const COMMANDS = {
   test: ["test", "--timeout", "30000"],
   demo: ["scripts/demo.ts"],
   migrate: ["scripts/migrate.ts"],
+  admin: ["src/admin/main.ts"],
   lint: ["node_modules/@biomejs/biome/bin/biome", "check", "--error-on-warnings"],
   format: ["node_modules/@biomejs/biome/bin/biome", "check", "--write"],
   typecheck: ["node_modules/typescript/bin/tsc", "--noEmit", "-p", "."],

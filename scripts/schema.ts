@@ -19,7 +19,8 @@ const TABLES = `
 select c.relname as name, pg_get_partkeydef(c.oid) as partition_key,
   array(select format('  %I %s%s%s', a.attname, format_type(a.atttypid, a.atttypmod),
                case when a.attnotnull then ' not null' else '' end,
-               coalesce(' default ' || pg_get_expr(d.adbin, d.adrelid), ''))
+               coalesce(' default ' || pg_get_expr(d.adbin, d.adrelid), '')
+                 || case a.attidentity when 'a' then ' generated always as identity' else '' end)
         from pg_attribute a left join pg_attrdef d on d.adrelid = a.attrelid and d.adnum = a.attnum
         where a.attrelid = c.oid and a.attnum > 0 and not a.attisdropped order by a.attnum) as columns,
   array(select format('  constraint %I %s', k.conname, pg_get_constraintdef(k.oid))
@@ -41,6 +42,12 @@ const FUNCTIONS = `
 select pg_get_functiondef(p.oid) as definition
 from pg_proc p where p.pronamespace = 'public'::regnamespace order by p.proname, p.oid`;
 
+const TRIGGERS = `
+select pg_get_triggerdef(g.oid) as definition
+from pg_trigger g join pg_class t on t.oid = g.tgrelid
+where t.relnamespace = 'public'::regnamespace and not t.relispartition and not g.tgisinternal
+order by t.relname, g.tgname`;
+
 /** Writes a migrated database's schema as SQL, in one order whatever the order of its making. */
 export async function describeSchema(sql: Sql): Promise<string> {
   const tables = await sql.query<{
@@ -50,6 +57,7 @@ export async function describeSchema(sql: Sql): Promise<string> {
     constraints: string[];
   }>(TABLES);
   const indexes = await sql.query<{ definition: string }>(INDEXES);
+  const triggers = await sql.query<{ definition: string }>(TRIGGERS);
   const functions = await sql.query<{ definition: string }>(FUNCTIONS);
   const parts = [
     "-- Written by `npm run schema` from the migrations; do not edit. Partitions are left out.",
@@ -59,6 +67,7 @@ export async function describeSchema(sql: Sql): Promise<string> {
     }),
     ...indexes.map(({ definition }) => `${definition};`),
     ...functions.map(({ definition }) => `${definition.trim()};`),
+    ...triggers.map(({ definition }) => `${definition};`),
   ];
   return `${parts.join("\n\n")}\n`;
 }

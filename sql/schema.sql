@@ -20,6 +20,18 @@ create table accounts (
   constraint accounts_role CHECK ((role = ANY (ARRAY['user'::text, 'admin'::text])))
 );
 
+create table audit_log (
+  id bigint not null generated always as identity,
+  at timestamp with time zone not null default clock_timestamp(),
+  actor_kind text not null,
+  actor text not null,
+  action text not null,
+  account uuid,
+  session uuid,
+  constraint audit_log_pkey PRIMARY KEY (id),
+  constraint audit_log_actor_kind_check CHECK ((actor_kind = ANY (ARRAY['cli'::text, 'account'::text])))
+);
+
 create table confirmations (
   conversation uuid not null,
   account uuid not null,
@@ -192,6 +204,7 @@ create table sessions (
   expires_latest timestamp with time zone not null,
   ended_at timestamp with time zone,
   seen_on date,
+  end_reason text,
   constraint sessions_pkey PRIMARY KEY (id),
   constraint sessions_account_fkey FOREIGN KEY (account) REFERENCES accounts(id) ON DELETE CASCADE,
   constraint sessions_device_fkey FOREIGN KEY (device) REFERENCES devices(id) ON DELETE CASCADE,
@@ -206,6 +219,10 @@ create table socket_tickets (
   constraint socket_tickets_pkey PRIMARY KEY (hash),
   constraint socket_tickets_session_fkey FOREIGN KEY (session) REFERENCES sessions(id) ON DELETE CASCADE
 );
+
+CREATE INDEX audit_log_account ON public.audit_log USING btree (account, id) WHERE (account IS NOT NULL);
+
+CREATE INDEX audit_log_at ON public.audit_log USING btree (at);
 
 CREATE INDEX confirmations_account ON public.confirmations USING btree (account);
 
@@ -577,6 +594,20 @@ AS $function$
     and not exists (select 1 from members m where m.conversation = p_conversation and m.left_seq is null and m.role = 1)
 $function$;
 
+CREATE OR REPLACE FUNCTION public.keep_audit_log()
+ RETURNS trigger
+ LANGUAGE plpgsql
+AS $function$
+begin
+  if tg_op = 'DELETE' then
+    if old.at < now() - interval '365 days' then
+      return old;
+    end if;
+  end if;
+  raise exception 'Leave the audit log as it is: % is refused', lower(tg_op) using errcode = 'insufficient_privilege';
+end;
+$function$;
+
 CREATE OR REPLACE FUNCTION public.lowest_id_at(p_at timestamp with time zone)
  RETURNS uuid
  LANGUAGE sql
@@ -689,3 +720,7 @@ CREATE OR REPLACE FUNCTION public.unix_ms(p_at timestamp with time zone)
 AS $function$
   select (extract(epoch from p_at) * 1000)::double precision
 $function$;
+
+CREATE TRIGGER audit_log_rows BEFORE DELETE OR UPDATE ON public.audit_log FOR EACH ROW EXECUTE FUNCTION keep_audit_log();
+
+CREATE TRIGGER audit_log_whole BEFORE TRUNCATE ON public.audit_log FOR EACH STATEMENT EXECUTE FUNCTION keep_audit_log();

@@ -8,14 +8,15 @@ import {
   type AccountDeps,
   accountExists,
   endedSessions,
-  liveSessions,
   openAccounts,
   type Principal,
   purgeSessions,
   redeemTicket,
+  sessionEnds,
   verifyAccessToken,
 } from "./accounts/mod.ts";
 import { accountRoutes } from "./accounts/routes.ts";
+import { purgeAudit } from "./administration/mod.ts";
 import { relayBodyRules, relayRoutes } from "./compat/relay/mod.ts";
 import type { Config } from "./config.ts";
 import {
@@ -187,6 +188,7 @@ async function openSlices(ground: Ground, onLate: OpenConversationsOptions["onLa
   );
   const purge = setInterval(() => {
     purgeSessions(accounts).catch((error) => onFault("session purge", error));
+    purgeAudit({ db, clock }).catch((error) => onFault("audit purge", error));
   }, PURGE_MS);
   started.defer(() => clearInterval(purge));
   return { db, accounts, conversations };
@@ -233,7 +235,7 @@ async function openSpine(ground: Ground, { accounts, conversations }: Slices): P
       bus,
       conversations,
       verify: (token) => verifyAccessToken(accounts, token),
-      liveSessions: (ids) => liveSessions(accounts, ids),
+      sessionEnds: (ids) => sessionEnds(accounts, ids),
       endedSessions: (since) => endedSessions(accounts, since),
       heartbeatMs: config.heartbeatMs,
       connectionTimeoutMs: config.connectionTimeoutMs,

@@ -2,6 +2,9 @@
 import type { Sql } from "../platform/postgres.ts";
 import type { AccountId } from "../protocol/mod.ts";
 
+/** What an account may do beside what everybody may. */
+export type Role = "user" | "admin";
+
 /** A row of `accounts` without what only sign-in needs. */
 export interface StoredAccount {
   readonly id: AccountId;
@@ -9,6 +12,8 @@ export interface StoredAccount {
   readonly email: string | null;
   readonly emailVerified: boolean;
   readonly displayName: string | null;
+  readonly role: Role;
+  readonly disabledAt: Date | null;
   readonly createdAt: Date;
   readonly updatedAt: Date;
 }
@@ -19,6 +24,8 @@ interface Row {
   email: string | null;
   email_verified: boolean;
   display_name: string | null;
+  role: Role;
+  disabled_at: Date | null;
   created_at: Date;
   updated_at: Date;
 }
@@ -100,20 +107,29 @@ export async function findByEmail(
   return row;
 }
 
+/** What an account can be found by; names and addresses are folded. */
+export type AccountKey =
+  | { readonly by: "id"; readonly id: AccountId }
+  | { readonly by: "username" | "email"; readonly key: string };
+
+const COLUMNS =
+  "id, username, email, email_verified_at is not null as email_verified, display_name, role, disabled_at, created_at, updated_at";
+const FINDERS = {
+  id: `select ${COLUMNS} from accounts where id = $1`,
+  username: `select ${COLUMNS} from accounts where username_key = $1`,
+  email: `select ${COLUMNS} from accounts where email_key = $1`,
+} as const;
+
 /** One account, or `undefined`. */
 export async function findAccount(sql: Sql, id: AccountId): Promise<StoredAccount | undefined> {
-  const [row] = await sql.query<Row>(
-    `select id, username, email, email_verified_at is not null as email_verified, display_name, created_at, updated_at
-     from accounts where id = $1`,
-    [id],
-    "accounts_find",
-  );
-  if (row === undefined) return undefined;
-  const { username, email } = row;
-  return {
-    ...{ id, username, email, emailVerified: row.email_verified, displayName: row.display_name },
-    ...{ createdAt: row.created_at, updatedAt: row.updated_at },
-  };
+  return findAccountBy(sql, { by: "id", id });
+}
+
+/** One account by its id, name or address. Read by one of the three unique indexes. */
+export async function findAccountBy(sql: Sql, key: AccountKey): Promise<StoredAccount | undefined> {
+  const value = key.by === "id" ? key.id : key.key;
+  const [row] = await sql.query<Row>(FINDERS[key.by], [value], `accounts_find_${key.by}`);
+  return row === undefined ? undefined : toAccount(row);
 }
 
 /** Those of the ids that are accounts. */
@@ -168,16 +184,69 @@ export async function setVerifiedEmail(
   }
 }
 
+/** Gives an account a role; `false` where it has that already. */
+export async function setRole(tx: Sql, id: AccountId, role: Role): Promise<boolean> {
+  const rows = await tx.query(
+    "update accounts set role = $2 where id = $1 and role <> $2 returning 1",
+    [id, role],
+    "accounts_set_role",
+  );
+  return rows.length === 1;
+}
+
+/** Disables an account, or enables it (`null`); `false` where it is so already. */
+export async function setDisabled(tx: Sql, id: AccountId, at: number | null): Promise<boolean> {
+  const rows = await tx.query(
+    `update accounts set disabled_at = $2
+     where id = $1 and (disabled_at is null) <> ($2::timestamptz is null) returning 1`,
+    [id, at === null ? null : new Date(at)],
+    "accounts_set_disabled",
+  );
+  return rows.length === 1;
+}
+
 /**
  * Locks an account until the transaction ends: its sign-ins and changes of password and address come one
- * after another. Gives the version of its password, or `undefined` where it is gone.
+ * after another. Gives what may have changed meanwhile, or `undefined` where it is gone.
  */
-export async function lockAccount(tx: Sql, id: AccountId): Promise<{ readonly passwordVersion: number } | undefined> {
+export async function lockAccount(tx: Sql, id: AccountId): Promise<LockedAccount | undefined> {
   // Weaker than FOR UPDATE: rows elsewhere that refer to the account can still be written.
-  const [row] = await tx.query<{ password_version: number }>(
-    "select password_version from accounts where id = $1 for no key update",
+  const [row] = await tx.query<LockedAccount>(
+    `select password_version as "passwordVersion", disabled_at is not null as disabled
+     from accounts where id = $1 for no key update`,
     [id],
     "accounts_lock",
   );
-  return row === undefined ? undefined : { passwordVersion: row.password_version };
+  return row;
+}
+
+/** What {@link lockAccount} gives. */
+export interface LockedAccount {
+  /** Raised by every change of the password. */
+  readonly passwordVersion: number;
+  readonly disabled: boolean;
+}
+
+/** How many accounts there are; reads them all. */
+export async function countAccounts(sql: Sql): Promise<{ total: number; disabled: number; admins: number }> {
+  const [row] = await sql.query<{ total: number; disabled: number; admins: number }>(
+    `select count(*) as total, count(disabled_at) as disabled, count(*) filter (where role = 'admin') as admins
+     from accounts`,
+  );
+  return row ?? { total: 0, disabled: 0, admins: 0 };
+}
+
+function toAccount(row: Row): StoredAccount {
+  const { id, username, email, role } = row;
+  return {
+    id,
+    username,
+    email,
+    emailVerified: row.email_verified,
+    displayName: row.display_name,
+    role,
+    disabledAt: row.disabled_at,
+    createdAt: row.created_at,
+    updatedAt: row.updated_at,
+  };
 }

@@ -1,6 +1,6 @@
 import { getPublicKey } from "../keys/mod.ts";
 import { type AccountId, DomainError } from "../protocol/mod.ts";
-import { findAccount } from "./accounts_store.ts";
+import { findAccount, type Role } from "./accounts_store.ts";
 import type { AccountDeps } from "./deps.ts";
 
 /** An account as it sees itself. Times are ISO 8601, UTC. */
@@ -11,6 +11,7 @@ export interface UserAnswer {
   /** Whether somebody has shown that the address is theirs. */
   readonly email_verified: boolean;
   readonly display_name: string | null;
+  readonly role: Role;
   /** The current public key as PEM, where there is one. */
   readonly public_key: string | null;
   readonly created_at: string;
@@ -30,6 +31,7 @@ export async function getMe(deps: AccountDeps, input: { readonly accountId: Acco
     email: account.email,
     email_verified: account.emailVerified,
     display_name: account.displayName,
+    role: account.role,
     public_key: key?.public_key ?? null,
     created_at: account.createdAt.toISOString(),
     updated_at: account.updatedAt.toISOString(),

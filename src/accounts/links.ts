@@ -35,12 +35,13 @@ export interface LinkInput {
   readonly email: string;
 }
 
-/** Makes a link and stores its hash; `null` where the account has had enough of this kind for now, or is gone. */
+/** Makes a link and stores its hash; `null` where the account has had enough of this kind for now, is disabled or gone. */
 export async function createLink(deps: AccountDeps, input: LinkInput): Promise<string | null> {
   const token = randomBytes(TOKEN_BYTES).toString("base64url");
   const now = deps.clock.now();
   const stored = await deps.db.transaction(async (tx) => {
-    if ((await lockAccount(tx, input.accountId)) === undefined) return false;
+    const account = await lockAccount(tx, input.accountId);
+    if (account === undefined || account.disabled) return false;
     const link = { ...input, hash: hashOf(token), now, expiresAt: now + LINK_MS[input.purpose] };
     return insertLink(tx, link, { most: LIMITS.linksPerTenMinutes, since: now - LIMIT_MS });
   });

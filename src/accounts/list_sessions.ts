@@ -1,7 +1,7 @@
 import type { DeviceId, Platform, SessionId } from "../protocol/mod.ts";
 import type { AccountDeps } from "./deps.ts";
 import type { Principal } from "./principal.ts";
-import { listSessionsOf } from "./sessions_store.ts";
+import { listSessionsOf } from "./session_lists_store.ts";
 
 /** A session as its owner sees it. */
 export interface SessionAnswer {

@@ -11,16 +11,28 @@
  * May import protocol, platform and keys.
  */
 export { accountExists } from "./account_exists.ts";
+export { countAccounts, type Role, type StoredAccount, setRole } from "./accounts_store.ts";
+export {
+  type AccountStep,
+  type CreatedAccount,
+  createAccount,
+  disableAccount,
+  enableAccount,
+  endAllSessions,
+  endSessionOf,
+  findUser,
+  replacePassword,
+} from "./administer.ts";
 export { type AccessClaims, type AccessTokens, type AccountDeps, type AccountOptions, openAccounts } from "./deps.ts";
 export { endedSessions } from "./ended_sessions.ts";
 export { getMe, type UserAnswer } from "./get_me.ts";
-export { liveSessions } from "./live_sessions.ts";
 export { mailLanguage } from "./mail_texts.ts";
 export type { Principal } from "./principal.ts";
 export { purgeSessions } from "./purge_sessions.ts";
 export { type RefreshResult, refreshSession } from "./refresh_session.ts";
 export { requirePassword } from "./require_password.ts";
-export type { EndedSession } from "./sessions_store.ts";
+export { sessionEnds } from "./session_ends.ts";
+export { countSessions, type EndedSession, type ListedSession, listSessionsOf } from "./session_lists_store.ts";
 export { type SignInInput, type SignInResult, signIn } from "./sign_in.ts";
 export { type SignOutInput, type SignOutResult, signOut } from "./sign_out.ts";
 export { type SignUpInput, type SignUpResult, signUp } from "./sign_up.ts";

@@ -1,6 +1,6 @@
 /** The statements on `sessions` and `devices`. Times are milliseconds since the epoch. */
 import type { Sql } from "../platform/postgres.ts";
-import type { AccountId, DeviceId, Platform, SessionId } from "../protocol/mod.ts";
+import type { AccountId, DeviceId, Platform, SessionEnd, SessionId } from "../protocol/mod.ts";
 
 /** A row of `sessions`. */
 export interface StoredSession {
@@ -112,49 +112,37 @@ export async function endOldestSessions(
 /** Ends the live sessions of an account, all but one where one is named. The caller holds the account's lock. */
 export async function endSessionsOf(
   tx: Sql,
-  by: { readonly accountId: AccountId; readonly except: SessionId | null; readonly now: number },
+  by: {
+    readonly accountId: AccountId;
+    readonly except: SessionId | null;
+    readonly now: number;
+    /** What their sockets are told; standard `session_ended`. */
+    readonly reason?: SessionEnd;
+  },
 ): Promise<SessionId[]> {
+  const { accountId, except, now, reason = "session_ended" } = by;
   const rows = await tx.query<{ id: SessionId }>(
-    `update sessions set ended_at = $3
+    `update sessions set ended_at = $3, end_reason = nullif($4, 'session_ended')
      where account = $1 and ended_at is null and id is distinct from $2 returning id`,
-    [by.accountId, by.except, new Date(by.now)],
+    [accountId, except, new Date(now), reason],
     "sessions_end_of",
   );
   return rows.map((row) => row.id);
 }
 
+/** Ends one session, whosever it is, and gives whose; `undefined` where it had ended before or there is none. */
+export async function endAnySession(sql: Sql, id: SessionId, now: number): Promise<AccountId | undefined> {
+  const [row] = await sql.query<{ account: AccountId }>(
+    "update sessions set ended_at = $2 where id = $1 and ended_at is null returning account",
+    [id, new Date(now)],
+    "sessions_end_any",
+  );
+  return row?.account;
+}
+
 /** Ends one session; `false` where it had ended before or there is none. */
 export async function endSession(sql: Sql, id: SessionId, now: number): Promise<boolean> {
-  const rows = await sql.query(
-    "update sessions set ended_at = $2 where id = $1 and ended_at is null returning 1",
-    [id, new Date(now)],
-    "sessions_end",
-  );
-  return rows.length === 1;
-}
-
-/** A live session as its owner and an administrator see it. */
-export interface ListedSession {
-  readonly id: SessionId;
-  readonly deviceId: DeviceId;
-  readonly deviceName: string | null;
-  readonly platform: Platform | null;
-  readonly createdAt: Date;
-  /** The day it was last used, `YYYY-MM-DD`, UTC. */
-  readonly seenOn: string;
-}
-
-/** The live sessions of an account, newest first; `LIMITS.sessionsPerAccount` at most. */
-export async function listSessionsOf(sql: Sql, accountId: AccountId, now: number): Promise<ListedSession[]> {
-  return sql.query<ListedSession>(
-    `select sessions.id, device as "deviceId", name as "deviceName", platform, sessions.created_at as "createdAt",
-            coalesce(seen_on, (rotated_at at time zone 'UTC')::date)::text as "seenOn"
-     from sessions join devices on devices.id = sessions.device
-     where sessions.account = $1 and ended_at is null and expires_at > $2
-     order by sessions.created_at desc, sessions.id desc`,
-    [accountId, new Date(now)],
-    "sessions_list_of",
-  );
+  return (await endAnySession(sql, id, now)) !== undefined;
 }
 
 /** Whether one session is live and an account's own. Read by the primary key. */
@@ -184,32 +172,6 @@ export async function noteSeen(sql: Sql, id: SessionId, day: string): Promise<vo
     [id, day],
     "sessions_note_seen",
   );
-}
-
-/** Those of some sessions that live. Read by the primary key. */
-export async function listLiveSessions(sql: Sql, ids: readonly SessionId[]): Promise<SessionId[]> {
-  const rows = await sql.query<{ id: SessionId }>(
-    "select id from sessions where id = any ($1::uuid[]) and ended_at is null",
-    [ids],
-    "sessions_list_live",
-  );
-  return rows.map((row) => row.id);
-}
-
-/** A session that is over, and whose it was. */
-export interface EndedSession {
-  readonly id: SessionId;
-  readonly accountId: AccountId;
-}
-
-/** Sessions that ended at a time or later, the newest first, at most `limit`. Read by `sessions_ended`: a range, however many sessions there are. */
-export async function listEndedSessions(sql: Sql, since: number, limit: number): Promise<EndedSession[]> {
-  const rows = await sql.query<{ id: SessionId; account: AccountId }>(
-    "select id, account from sessions where ended_at >= $1 order by ended_at desc limit $2",
-    [new Date(since), limit],
-    "sessions_list_ended",
-  );
-  return rows.map((row) => ({ id: row.id, accountId: row.account }));
 }
 
 /** One session, locked until the transaction ends, so that its refreshes come one after another. */

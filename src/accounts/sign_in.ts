@@ -27,7 +27,8 @@ export interface SignInResult {
  * - A name that nobody has takes the same work and gets the same answer as a wrong password.
  * - A hash made with weaker settings is replaced while the password is at hand.
  *
- * Throws `invalid_credentials`, `rate_limited`, `bad_request` for a device of another account, and `overloaded`.
+ * Throws `invalid_credentials`, `account_disabled` (only to who knows the password), `rate_limited`, `bad_request` for
+ * a device of another account, and `overloaded`.
  */
 export async function signIn(deps: AccountDeps, input: SignInInput): Promise<SignInResult> {
   const by = input.username === undefined ? "email" : "username";

@@ -1,5 +1,6 @@
 import type { Sql } from "../platform/postgres.ts";
 import { type AccountId, DeviceId, DomainError, LIMITS, type Platform, SessionId, uuidv7 } from "../protocol/mod.ts";
+import { lockAccount } from "./accounts_store.ts";
 import type { AccountDeps } from "./deps.ts";
 import { firstRefreshToken, type RefreshToken } from "./refresh_token.ts";
 import { claimDevice, endOldestSessions, endReplacedSessions, insertSession } from "./sessions_store.ts";
@@ -40,12 +41,14 @@ export interface DeviceInput {
 }
 
 /**
- * Opens a session within a transaction that holds the account's lock (or has just made the account).
+ * Opens a session within a transaction, which holds the account's lock from here on. Every way to sign in ends here.
  *
+ * - A disabled account gets none: whoever disables it holds the same lock.
  * - A device has one live session: the one before ends.
  * - An account has at most `LIMITS.sessionsPerAccount`: the oldest end.
  *
- * Throws `bad_request` for a device of another account, in the words for any other bad field.
+ * Throws `account_disabled`, `unauthorized` where the account is gone, and `bad_request` for a device of another account,
+ * in the words for any other bad field.
  */
 export async function startSession(
   deps: AccountDeps,
@@ -54,6 +57,9 @@ export async function startSession(
 ): Promise<StartedSession> {
   const { accountId } = input;
   const now = deps.clock.now();
+  const account = await lockAccount(tx, accountId);
+  if (account === undefined) throw new DomainError("unauthorized");
+  if (account.disabled) throw new DomainError("account_disabled");
   const deviceId = input.device_id ?? DeviceId.parse(uuidv7(now));
   const { device_name: name = null, platform = null } = input;
   const mine = await claimDevice(tx, { id: deviceId, accountId, name, platform, now });

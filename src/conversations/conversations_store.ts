@@ -32,6 +32,14 @@ left join lateral (
   from members m where m.conversation = c.id and m.left_seq is null) m on true
 where c.id = any ($1::uuid[])`;
 
+/** How many conversations there are, and how many entries their logs ever got; reads them all. */
+export async function countConversations(sql: Sql): Promise<{ conversations: number; entries: number }> {
+  const [row] = await sql.query<{ conversations: number; entries: number }>(
+    "select count(*) as conversations, coalesce(sum(last_seq), 0)::int8 as entries from conversations",
+  );
+  return row ?? { conversations: 0, entries: 0 };
+}
+
 /** Loads heads with their members; those that do not exist are missing. */
 export async function loadHeads(sql: Sql, ids: readonly ConversationId[]): Promise<Head[]> {
   const rows = await sql.query<HeadSqlRow>(LOAD_HEADS, [ids], "load_heads");

@@ -11,7 +11,7 @@
  * May import: protocol, platform, and the door of accounts.
  */
 export { announceKey, type KeyChange } from "./announce_key.ts";
-export type { ConversationSummary } from "./conversations_store.ts";
+export { type ConversationSummary, countConversations } from "./conversations_store.ts";
 export { type CreateConversationInput, type CreatedConversation, createConversation } from "./create_conversation.ts";
 export type { ConversationsDeps, Delivery } from "./deps.ts";
 export type { BehindRow, PageRequest } from "./events_store.ts";

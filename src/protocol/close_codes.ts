@@ -12,6 +12,7 @@ export const CLOSE_CODES = {
   authentication_timeout: 4408,
   too_many_sockets: 4409,
   session_ended: 4410,
+  account_disabled: 4411,
   failing: 4500,
   unavailable: 4503,
   slow_reader: 4508,
@@ -23,6 +24,9 @@ export const CLOSE_CODES = {
 
 /** A reason from {@link CLOSE_CODES}. */
 export type CloseReason = keyof typeof CLOSE_CODES;
+
+/** Why a session is over, as its sockets are told [AUTH-6, AUTH-7]. */
+export type SessionEnd = Extract<CloseReason, "session_ended" | "account_disabled">;
 
 /** Whether a client that saw this close code should come back by itself [CLS-1]. */
 export function mayReconnect(code: number): boolean {

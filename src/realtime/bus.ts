@@ -7,7 +7,7 @@
  * `healthy` while they may be lost at any moment. So the sockets compare their heads at once
  * then, and not only when their minute is over.
  */
-import type { AccountId, ConversationId, SessionId } from "../protocol/mod.ts";
+import type { AccountId, ConversationId, SessionEnd, SessionId } from "../protocol/mod.ts";
 
 /** The name of one running process. */
 export type NodeId = string;
@@ -36,8 +36,13 @@ export type Hint =
     }
   /** A frame that is sent to whoever is there and kept nowhere. */
   | { readonly type: "signal"; readonly to: readonly AccountId[]; readonly text: string }
-  /** Sessions have ended: their sockets close. */
-  | { readonly type: "end_sessions"; readonly to: readonly AccountId[]; readonly sessionIds: readonly SessionId[] };
+  /** Sessions have ended: their sockets close, with `session_ended` unless it says why else. */
+  | {
+      readonly type: "end_sessions";
+      readonly to: readonly AccountId[];
+      readonly sessionIds: readonly SessionId[];
+      readonly reason?: SessionEnd;
+    };
 
 /** What a node does with what the bus brings it. */
 export interface NodeHandlers {

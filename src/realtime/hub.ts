@@ -8,7 +8,15 @@ import { Registry } from "../actor/mod.ts";
 import { type Conversations, submitMessage } from "../conversations/mod.ts";
 import { Batcher } from "../platform/batcher.ts";
 import { type Clock, steadyNow } from "../platform/clock.ts";
-import { type AccountId, type CloseReason, type Codec, jsonCodec, LIMITS, type SessionId } from "../protocol/mod.ts";
+import {
+  type AccountId,
+  type CloseReason,
+  type Codec,
+  jsonCodec,
+  LIMITS,
+  type SessionEnd,
+  type SessionId,
+} from "../protocol/mod.ts";
 import type { Bus, BusStatus, NodeId } from "./bus.ts";
 import { type DispatchDeps, dispatch } from "./dispatch.ts";
 import { HeadWatch } from "./head_watch.ts";
@@ -37,8 +45,8 @@ export interface HubOptions {
   readonly conversations: Conversations;
   /** Judges an access token; throws `unauthorized` or `token_expired`. */
   readonly verify: (token: string) => Promise<Principal>;
-  /** Those of some sessions that live now; never from a cache. */
-  readonly liveSessions: (ids: readonly SessionId[]) => Promise<ReadonlySet<SessionId>>;
+  /** Those of some sessions that are over, and why; never from a cache. */
+  readonly sessionEnds: (ids: readonly SessionId[]) => Promise<ReadonlyMap<SessionId, SessionEnd>>;
   /** Sessions that ended at a time (ms since the epoch) or later. */
   readonly endedSessions: (since: number) => Promise<readonly EndedSession[]>;
   readonly heartbeatMs: number;
@@ -107,9 +115,10 @@ export class Hub implements AsyncDisposable {
     });
     this.#ended = new SessionWatch({
       endedSince: options.endedSessions,
-      tell: (account, sessionId) =>
-        this.#actors.tellIfStarted(account, { type: "end_sessions", to: [account], sessionIds: [sessionId] }, 0) !==
-        "full",
+      tell: ({ accountId, id, reason }) => {
+        const hint = { type: "end_sessions", to: [accountId], sessionIds: [id], reason } as const;
+        return this.#actors.tellIfStarted(accountId, hint, 0) !== "full";
+      },
       now: () => options.clock.now(),
       onFault: (error) => options.observer.fault("session watch", error),
     });
@@ -245,10 +254,10 @@ export class Hub implements AsyncDisposable {
       signal: (to, text) => this.router.signal(to, text),
     };
     const handle = this.#options.dispatch ?? dispatch;
-    const liveness = new Batcher<SessionId, boolean>(
+    const ends = new Batcher<SessionId, SessionEnd | null>(
       async (ids) => {
-        const live = await this.#options.liveSessions(ids);
-        return ids.map((id) => live.has(id));
+        const ended = await this.#options.sessionEnds(ids);
+        return ids.map((id) => ended.get(id) ?? null);
       },
       { most: 1_000, waiting: 100_000 },
     );
@@ -258,7 +267,7 @@ export class Hub implements AsyncDisposable {
         bus.unregister(node, account).catch((error) => observer.fault("directory", error));
       },
       dispatch: (actor, attachment, frame, place) => handle(dispatchDeps, actor, attachment, frame, place),
-      lives: ({ principal: { sessionId } }) => liveness.ask(sessionId),
+      ended: ({ principal: { sessionId } }) => ends.ask(sessionId),
       list: ({ principal: { deviceId, accountId } }, beyond) =>
         this.#counted(conversations.pages.behind({ deviceId, accountId, beyond })),
       read: ({ principal: { deviceId, accountId } }, conversationId, after, afterAt) =>

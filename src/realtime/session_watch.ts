@@ -11,14 +11,14 @@
  *   ending. A socket that opens later asks for itself whether its session lives.
  */
 import type { EndedSession } from "../accounts/mod.ts";
-import type { AccountId, SessionId } from "../protocol/mod.ts";
+import type { SessionId } from "../protocol/mod.ts";
 
 /** What a {@link SessionWatch} is made of. */
 export interface SessionWatchOptions {
   /** Sessions that ended at a time (ms since the epoch) or later. */
   readonly endedSince: (since: number) => Promise<readonly EndedSession[]>;
   /** Tells an account's actor, if there is one, that a session is over; false where it had no room. */
-  readonly tell: (account: AccountId, sessionId: SessionId) => boolean;
+  readonly tell: (ended: EndedSession) => boolean;
   /** Milliseconds since the epoch. */
   readonly now: () => number;
   /** Told once of each outage. */
@@ -51,8 +51,8 @@ export class SessionWatch {
     const startedAt = now();
     try {
       const told = new Set<SessionId>();
-      for (const { accountId, id } of await endedSince(Math.min(this.#lookedAt, startedAt) - OVERLAP_MS)) {
-        if (this.#told.has(id) || tell(accountId, id)) told.add(id);
+      for (const ended of await endedSince(Math.min(this.#lookedAt, startedAt) - OVERLAP_MS)) {
+        if (this.#told.has(ended.id) || tell(ended)) told.add(ended.id);
       }
       this.#told = told;
       this.#lookedAt = startedAt;

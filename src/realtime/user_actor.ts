@@ -12,7 +12,7 @@
  */
 import type { ActorRef, Behaviour, Failure } from "../actor/mod.ts";
 import type { BehindRow, Page, SendResult, SentMessage } from "../conversations/mod.ts";
-import type { AccountId, ClientFrame, ConversationId } from "../protocol/mod.ts";
+import type { AccountId, ClientFrame, ConversationId, SessionEnd } from "../protocol/mod.ts";
 import { DomainError, LIMITS, timestampOf } from "../protocol/mod.ts";
 import { Feed, type FeedHost, type Generation, type Standing } from "./feed.ts";
 import type { SendPlace } from "./send_order.ts";
@@ -45,8 +45,8 @@ export interface UserActorDeps {
   unregister(account: AccountId): void;
   /** Handles a frame of a client; see `dispatch.ts`. */
   dispatch(actor: UserActor, attachment: Attachment, frame: ClientFrame, place: SendPlace | null): void;
-  /** Whether the session of a socket lives, by the database. */
-  lives(session: Session): Promise<boolean>;
+  /** Why the session of a socket is over, by the database; `null` while it lives. */
+  ended(session: Session): Promise<SessionEnd | null>;
   list(session: Session, beyond: ConversationId | null): Promise<readonly BehindRow[]>;
   read(session: Session, id: ConversationId, after: number | null, afterAt: number | null): Promise<Page | null>;
   acknowledged(session: Session, id: ConversationId, seq: number, at: number | null): void;
@@ -157,7 +157,8 @@ export class UserActor implements Behaviour<UserMessage> {
         return;
       case "end_sessions":
         for (const { session } of this.#attachments.values()) {
-          if (message.sessionIds.includes(session.principal.sessionId)) session.close("session_ended");
+          if (message.sessionIds.includes(session.principal.sessionId))
+            session.close(message.reason ?? "session_ended");
         }
         return;
       case "registered":
@@ -197,7 +198,7 @@ export class UserActor implements Behaviour<UserMessage> {
       case "read_failed":
         return attachment.feed?.readFailed(message.generation, message.conversationId);
       case "liveness":
-        if (!message.live) attachment.session.close("session_ended");
+        if (message.end !== null) attachment.session.close(message.end);
         return;
       case "drained":
         return attachment.feed?.drained();
@@ -357,8 +358,8 @@ export class UserActor implements Behaviour<UserMessage> {
    */
   #checkLiveness({ session }: Attachment): void {
     this.self.pipe(
-      this.#deps.lives(session),
-      (live) => ({ type: "liveness", session, live }),
+      this.#deps.ended(session),
+      (end) => ({ type: "liveness", session, end }),
       (error) => {
         this.#deps.onFault("session check", error);
         return { type: "done" };

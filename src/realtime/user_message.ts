@@ -1,6 +1,6 @@
 /** Everything that a user actor may be told: hints, frames of its sockets, and outcomes of what it started. */
 import type { BehindRow, Page, SentMessage } from "../conversations/mod.ts";
-import type { ClientFrame, ConversationId } from "../protocol/mod.ts";
+import type { ClientFrame, ConversationId, SessionEnd } from "../protocol/mod.ts";
 import type { Hint } from "./bus.ts";
 import type { Generation } from "./feed.ts";
 import type { SendPlace } from "./send_order.ts";
@@ -51,8 +51,8 @@ export type UserMessage =
       readonly generation: Generation;
       readonly conversationId: ConversationId | null;
     }
-  /** Whether the session still lived when the database was asked. */
-  | { readonly type: "liveness"; readonly session: Session; readonly live: boolean }
+  /** Why the session was over when the database was asked; `null`: it lived. */
+  | { readonly type: "liveness"; readonly session: Session; readonly end: SessionEnd | null }
   | { readonly type: "drained"; readonly session: Session }
   /** Go on after a failed read; and, if `compare`, compare the heads. */
   | { readonly type: "check"; readonly session: Session; readonly compare: boolean }

@@ -230,6 +230,7 @@ describe("ends", () => {
     const stop = Object.entries(CLOSE_CODES).filter(([, code]) => !mayReconnect(code));
     expect(stop.map(([reason]) => reason).sort()).toEqual(
       [
+        "account_disabled",
         "authentication_timeout",
         "bad_protocol",
         "session_ended",

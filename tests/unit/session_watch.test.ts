@@ -1,6 +1,6 @@
 import { describe, expect, test } from "bun:test";
 import type { EndedSession } from "../../src/accounts/mod.ts";
-import type { AccountId, SessionId } from "../../src/protocol/mod.ts";
+import type { AccountId, SessionEnd, SessionId } from "../../src/protocol/mod.ts";
 import { SessionWatch } from "../../src/realtime/session_watch.ts";
 
 const OVERLAP = 30_000;
@@ -16,8 +16,8 @@ function open() {
       answers.push(answer);
       return answer.promise;
     },
-    tell: (account, sessionId) => {
-      state.told.push(`${account}:${sessionId}`);
+    tell: ({ accountId, id, reason }) => {
+      state.told.push(`${accountId}:${id}:${reason}`);
       return !state.full;
     },
     now: () => state.now,
@@ -26,9 +26,10 @@ function open() {
   return { state, answers, watch };
 }
 
-const ended = (account: string, id: string): EndedSession => ({
+const ended = (account: string, id: string, reason: SessionEnd = "session_ended"): EndedSession => ({
   accountId: account as AccountId,
   id: id as SessionId,
+  reason,
 });
 
 describe("SessionWatch", () => {
@@ -36,9 +37,9 @@ describe("SessionWatch", () => {
     const { state, answers, watch } = open();
     state.now += 1_000;
     const looked = watch.look();
-    answers[0]?.resolve([ended("ann", "1"), ended("ben", "2")]);
+    answers[0]?.resolve([ended("ann", "1", "session_ended"), ended("ben", "2", "account_disabled")]);
     await looked;
-    expect(state.told).toEqual(["ann:1", "ben:2"]);
+    expect(state.told).toEqual(["ann:1:session_ended", "ben:2:account_disabled"]);
     state.now += 1_000;
     void watch.look();
     expect(state.asked).toEqual([1_000_000 - OVERLAP, 1_001_000 - OVERLAP]);
@@ -57,7 +58,7 @@ describe("SessionWatch", () => {
     await look(1, ended("ann", "1"));
     await look(2, ended("ann", "1"), ended("ben", "2"));
     await look(3, ended("ben", "2"));
-    expect(state.told).toEqual(["ann:1", "ann:1", "ben:2"]);
+    expect(state.told).toEqual(["ann:1:session_ended", "ann:1:session_ended", "ben:2:session_ended"]);
   });
 
   test("looks back to its last success after an outage or a frozen minute, and reports an outage once", async () => {
