@@ -1,7 +1,7 @@
 /** `/api/auth/sessions`: where the caller is signed in, and ending that. */
 import { Elysia } from "elysia";
 import { SessionParams } from "../protocol/mod.ts";
-import { endOtherSessions, endOwnSession } from "./end_sessions.ts";
+import { endOtherSessions, endOwnSession } from "./end_own_sessions.ts";
 import { listSessions } from "./list_sessions.ts";
 import type { AccountRoutesContext } from "./routes.ts";
 

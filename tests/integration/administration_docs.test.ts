@@ -1,0 +1,69 @@
+/** docs/administration.md shows what happens: every command in it is run, in its order, and answers as it says. */
+import { afterAll, beforeAll, expect, test } from "bun:test";
+import { mkdtemp, readFile, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { STARTING_MS } from "../spec/support.ts";
+import { runAdmin } from "../support/admin.ts";
+import { request, startApp, type TestApp } from "../support/app.ts";
+
+let folder: string;
+let server: TestApp;
+beforeAll(async () => {
+  folder = await mkdtemp(join(tmpdir(), "sotto-admin-"));
+  server = await startApp();
+}, STARTING_MS);
+afterAll(async () => {
+  await server[Symbol.asyncDispose]();
+  await rm(folder, { recursive: true, force: true });
+}, STARTING_MS);
+
+interface Step {
+  readonly words: readonly string[];
+  readonly answer: string;
+}
+
+/** The commands of the page's transcripts, each with what the page says it answers. */
+function stepsOf(page: string): Step[] {
+  const transcripts = [...page.matchAll(/```console\n(.*?)```/gs)].map((found) => found[1] ?? "");
+  return transcripts.flatMap((text) =>
+    text
+      .split(/^\$ npm run -s admin -- /m)
+      .slice(1)
+      .map((step) => {
+        const [command = "", ...lines] = step.split("\n");
+        const words = [...command.matchAll(/"([^"]*)"|(\S+)/g)].map((word) => word[1] ?? word[2] ?? "");
+        return { words, answer: lines.join("\n") };
+      }),
+  );
+}
+
+/** Without what differs from run to run: ids, times, passwords, sizes, names of users of the machine, widths of columns. */
+function comparable(text: string): string {
+  return text
+    .replace(/[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}/g, "ID")
+    .replace(/\d{4}-\d\d-\d\dT[\d:.]+Z/g, "TIME")
+    .replace(/\d{4}-\d\d-\d\d/g, "DAY")
+    .replace(/\b([a-z2-9]{5}-){3}[a-z2-9]{5}\b/g, "SECRET")
+    .replace(/\d+\.\d MB/g, "SIZE")
+    .replace(/cli:\S+/g, "cli:WHO")
+    .replace(/ +/g, " ")
+    .trim();
+}
+
+test("every transcript of docs/administration.md is what the commands answer", async () => {
+  const body = {
+    username: "ben",
+    password: "correct horse battery staple",
+    device_name: "Ben's phone",
+    platform: "ios",
+  };
+  expect((await request(server.url, "POST", "/api/auth/signup", body)).status).toBe(201);
+  const steps = stepsOf(await readFile(join(import.meta.dir, "../../docs/administration.md"), "utf8"));
+  expect(steps.length).toBeGreaterThan(12);
+  const env = { DATABASE_URL: server.database.url, DATA_DIR: folder };
+  for (const { words, answer } of steps) {
+    const { out, err } = await runAdmin(env, words);
+    expect({ words, answer: comparable(err + out) }).toEqual({ words, answer: comparable(answer) });
+  }
+}, 90_000);
