@@ -42,7 +42,8 @@ function* page(log: LogFacts, { input, outcome }: Operation<"page">, known: numb
   if (direction === "after" && first !== undefined && hasHole(log, account, Math.max(seq ?? 0, log.log.purged), first))
     yield { rule: "S12", text: `a page after ${seq} begins at ${first}`, evidence: input };
   const toTheEnd = direction === "newest" || (direction === "after" && next === null);
-  const end = last ?? seq ?? 0;
+  // What retention removed since is in no page.
+  const end = Math.max(last ?? seq ?? 0, log.log.purged);
   if (toTheEnd && end < known && intervalAt(log, account, known) !== undefined)
     yield { rule: "S12", text: `a page ends at ${end}, and its reader knew of ${known}`, evidence: input };
 }
