@@ -64,6 +64,7 @@ export interface ActorHost<Key, Message> {
 }
 
 const MINUTE_MS = 60_000;
+const NEVER: readonly number[] = [];
 
 /** See the head of this file. */
 export class Actor<Key, Message> implements ActorRef<Message>, Runnable {
@@ -71,12 +72,13 @@ export class Actor<Key, Message> implements ActorRef<Message>, Runnable {
   readonly #host: ActorHost<Key, Message>;
   readonly #mailbox: Mailbox<Message>;
   /** Outcomes of work that this actor started; handled before the mailbox. */
-  #settled: Message[] = [];
+  #settled: Message[] | null = null;
   #behaviour: Behaviour<Message>;
   #queued = false;
   #stopped = false;
   #overflowed = false;
-  #failures: number[] = [];
+  /** When it failed, within the last minute. */
+  #failures: readonly number[] = NEVER;
   /** When it last handled a message, for the idle stop. */
   lastActive: number;
 
@@ -105,7 +107,8 @@ export class Actor<Key, Message> implements ActorRef<Message>, Runnable {
 
   settle(message: Message): void {
     if (this.#stopped) return;
-    this.#settled.push(message);
+    if (this.#settled === null) this.#settled = [message];
+    else this.#settled.push(message);
     this.#schedule();
   }
 
@@ -120,8 +123,8 @@ export class Actor<Key, Message> implements ActorRef<Message>, Runnable {
     let handled = 0;
     while (handled < budget && !this.#stopped) {
       const settled = this.#settled;
-      if (settled.length > 0) {
-        this.#settled = [];
+      if (settled !== null) {
+        this.#settled = null;
         // All of them: they are bounded by what the actor started, and later ones belong behind.
         for (const message of settled) this.#handle(message);
         handled += settled.length;
@@ -132,7 +135,7 @@ export class Actor<Key, Message> implements ActorRef<Message>, Runnable {
       this.#handle(message);
       handled++;
     }
-    const more = !this.#stopped && (this.#mailbox.length > 0 || this.#settled.length > 0);
+    const more = !this.#stopped && (this.#mailbox.length > 0 || this.#settled !== null);
     this.#queued = more;
     if (handled > 0) this.lastActive = this.#host.now();
     return { handled, more };

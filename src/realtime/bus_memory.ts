@@ -8,7 +8,8 @@ export class MemoryBus implements Bus {
   /** Within a process nothing gets lost. */
   readonly healthy = true;
   readonly #nodes = new Map<NodeId, NodeHandlers>();
-  readonly #connected = new Map<AccountId, Set<NodeId>>();
+  /** By node and not by account, for there are few nodes and many accounts. */
+  readonly #connected = new Map<NodeId, Set<AccountId>>();
 
   /** What a node that joins later was not told, its accounts read from the log. */
   get alone(): boolean {
@@ -21,26 +22,21 @@ export class MemoryBus implements Bus {
   }
 
   async register(node: NodeId, account: AccountId): Promise<void> {
-    const nodes = this.#connected.get(account);
-    if (nodes === undefined) this.#connected.set(account, new Set([node]));
-    else nodes.add(node);
+    const accounts = this.#connected.get(node);
+    if (accounts === undefined) this.#connected.set(node, new Set([account]));
+    else accounts.add(account);
   }
 
   async unregister(node: NodeId, account: AccountId): Promise<void> {
-    const nodes = this.#connected.get(account);
-    nodes?.delete(node);
-    if (nodes?.size === 0) this.#connected.delete(account);
+    this.#connected.get(node)?.delete(account);
   }
 
   async locate(node: NodeId, accounts: readonly AccountId[]): Promise<ReadonlyMap<NodeId, readonly AccountId[]>> {
-    const found = new Map<NodeId, AccountId[]>();
-    for (const account of accounts) {
-      for (const other of this.#connected.get(account) ?? []) {
-        if (other === node) continue;
-        const there = found.get(other);
-        if (there === undefined) found.set(other, [account]);
-        else there.push(account);
-      }
+    const found = new Map<NodeId, readonly AccountId[]>();
+    for (const [other, connected] of this.#connected) {
+      if (other === node) continue;
+      const there = accounts.filter((account) => connected.has(account));
+      if (there.length > 0) found.set(other, there);
     }
     return found;
   }

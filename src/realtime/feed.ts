@@ -21,8 +21,8 @@
 import { BEHIND_LIMIT, type BehindRow, type Page } from "../conversations/mod.ts";
 import { type ConversationId, LIMITS, type LogEntry, type ServerFrame } from "../protocol/mod.ts";
 
-/** Which start of a feed a read belongs to; unique, so that a read of an earlier feed is known too. */
-export type Generation = symbol;
+/** Which start of a feed a read belongs to; unique in the process, so that a read of an earlier feed is known too. */
+export type Generation = number;
 
 /** What a feed needs of its socket and of its actor. */
 export interface FeedHost {
@@ -68,6 +68,9 @@ const READS_AT_ONCE = 4;
 /** Claims of a device that wait to be looked at; of more, the oldest are forgotten, and the server's cursors count. */
 const MOST_CLAIMS = 10_000;
 
+/** Starts of feeds so far. */
+let generations = 0;
+
 /** See the head of this file. */
 export class Feed {
   readonly #host: FeedHost;
@@ -75,7 +78,7 @@ export class Feed {
   #before: Map<ConversationId, Standing>;
   #cursors = new Map<ConversationId, Cursor>();
   #behind = new Map<ConversationId, Behind>();
-  #generation: Generation = Symbol();
+  #generation: Generation = 0;
   #live = false;
   #listing = false;
   /** Compare once more: what is being listed or read may be older than the reason for it. */
@@ -123,7 +126,7 @@ export class Feed {
     this.#before = this.standing();
     for (const [id, acked] of claims) this.#before.set(id, { sent: this.#before.get(id)?.sent ?? 0, acked, due: true });
     this.#forgetOldClaims();
-    this.#generation = Symbol();
+    this.#generation = ++generations;
     this.#cursors = new Map();
     this.#behind = new Map();
     for (const [id, { due }] of this.#before) if (due) this.#mark(id);
@@ -161,7 +164,7 @@ export class Feed {
     const behind = this.#behind.get(conversationId);
     if (behind !== undefined) behind.reading = false;
     if (behind === undefined || page === null) {
-      this.#behind.delete(conversationId);
+      this.#notBehind(conversationId);
       this.#before.delete(conversationId); // a claim of what is not the caller's would stay for ever
     } else this.#sendPage(conversationId, behind, page);
     this.#pump();
@@ -285,6 +288,12 @@ export class Feed {
     }
   }
 
+  #notBehind(conversationId: ConversationId): void {
+    this.#behind.delete(conversationId);
+    // A map keeps its room when it is empty; an idle socket need not.
+    if (this.#behind.size === 0) this.#behind = new Map();
+  }
+
   /** Starts what can be started, and says `caught_up` once nothing is left. */
   #pump(): void {
     if (this.#failed) return;
@@ -317,7 +326,7 @@ export class Feed {
       this.#push(cursor, entry.seq, entry.createdAt, this.#host.encodeEvent(entry));
     }
     if (cursor.sent < page.end || behind.dirty) return;
-    this.#behind.delete(conversationId);
+    this.#notBehind(conversationId);
     if (page.leftSeq === null || cursor.sent >= page.leftSeq) return;
     this.#send({ type: "conversation_left", conversation_id: conversationId, left_seq: page.leftSeq });
     this.#sent(cursor, page.leftSeq, null);

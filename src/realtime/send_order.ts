@@ -23,18 +23,18 @@ const MOST = 1_000;
 export class SendOrder {
   #last = 0;
   #waiting = 0;
-  /** By conversation, in the order in which they were first sent; never empty. */
-  readonly #refused = new Map<ConversationId, SendPlace[]>();
+  /** By conversation, in the order in which they were first sent; never empty. Made when something is first refused. */
+  #refused: Map<ConversationId, SendPlace[]> | null = null;
 
   /** Numbers a message that has arrived; one that was refused has its old place. */
   arrive(conversationId: ConversationId, id: MessageId): SendPlace {
-    const refused = this.#refused.get(conversationId)?.find((place) => place.id === id);
+    const refused = this.#refused?.get(conversationId)?.find((place) => place.id === id);
     return refused ?? { conversationId, id, number: ++this.#last };
   }
 
   /** Whether a message may go on; else the id that must come first. */
   admit(place: SendPlace): MessageId | null {
-    const first = this.#refused.get(place.conversationId)?.[0];
+    const first = this.#refused?.get(place.conversationId)?.[0];
     if (first === undefined || place.number < first.number) return null;
     if (place.id !== first.id) return first.id;
     this.settle(place.conversationId, place.id);
@@ -43,6 +43,7 @@ export class SendOrder {
 
   /** Notes a retryable refusal; false where the socket waits for too many to be kept. */
   refuse(place: SendPlace): boolean {
+    this.#refused ??= new Map();
     const refused = this.#refused.get(place.conversationId) ?? [];
     if (refused.some((other) => other.id === place.id)) return true;
     const behind = refused.findIndex((other) => other.number > place.number);
@@ -53,11 +54,11 @@ export class SendOrder {
 
   /** No longer waits for an id: it came again, or another attempt of it was stored. */
   settle(conversationId: ConversationId, id: MessageId): void {
-    const refused = this.#refused.get(conversationId);
+    const refused = this.#refused?.get(conversationId);
     const at = refused?.findIndex((place) => place.id === id) ?? -1;
     if (refused === undefined || at < 0) return;
     refused.splice(at, 1);
     this.#waiting--;
-    if (refused.length === 0) this.#refused.delete(conversationId);
+    if (refused.length === 0) this.#refused?.delete(conversationId);
   }
 }

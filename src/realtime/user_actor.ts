@@ -14,7 +14,8 @@ import type { ActorRef, Behaviour, Failure } from "../actor/mod.ts";
 import type { BehindRow, Page, SendResult, SentMessage } from "../conversations/mod.ts";
 import type { AccountId, ClientFrame, ConversationId, SessionEnd } from "../protocol/mod.ts";
 import { DomainError, LIMITS, timestampOf } from "../protocol/mod.ts";
-import { Feed, type FeedHost, type Generation, type Standing } from "./feed.ts";
+import { Feed, type Standing } from "./feed.ts";
+import { ActorFeedHost } from "./feed_host.ts";
 import type { SendPlace } from "./send_order.ts";
 import type { Session } from "./session.ts";
 import type { MessageFrame, UserMessage } from "./user_message.ts";
@@ -30,7 +31,7 @@ export interface Attachment {
   /** Sends that wait for their outcome. */
   inFlight: number;
   /** When this socket made the actor fail (ms). */
-  failures: number[];
+  failures: readonly number[];
   draining: boolean;
   /** Where the socket stood when an earlier feed ended. */
   readonly before: ReadonlyMap<ConversationId, Standing>;
@@ -59,8 +60,10 @@ export interface UserActorDeps {
 }
 
 const MINUTE_MS = 60_000;
-/** Shared, so that an idle socket holds no maps of its own. */
+/** Shared, so that an idle socket holds no lists and maps of its own. */
 const NOTHING: ReadonlyMap<ConversationId, never> = new Map<ConversationId, never>();
+const NO_FAILURES: readonly number[] = [];
+const NOBODY: readonly Attachment[] = [];
 /** Conversations that a socket may be reading by its own claims. */
 const MOST_CLAIMS = 10 * LIMITS.resumeCursors;
 /** Conversations whose read marks an actor remembers. */
@@ -72,7 +75,8 @@ export class UserActor implements Behaviour<UserMessage> {
   readonly self: ActorRef<UserMessage>;
   readonly #deps: UserActorDeps;
   #registered = false;
-  #attachments = new Map<Session, Attachment>();
+  /** As a rule one: a list is smaller than a map. */
+  #attachments: readonly Attachment[] = NOBODY;
   /** The highest seqs that others were told this person has read; what is dropped costs them a repeat. */
   #reads = new Map<ConversationId, number>();
 
@@ -103,10 +107,10 @@ export class UserActor implements Behaviour<UserMessage> {
     this.#reads = failed.#reads;
     this.#signals = failed.#signals;
     this.#signalsAt = failed.#signalsAt;
-    for (const old of failed.#attachments.values()) {
+    for (const old of failed.#attachments) {
       const { session } = old;
       const attachment: Attachment = { ...old, feed: null, before: old.feed?.standing() ?? old.before };
-      this.#attachments.set(session, attachment);
+      this.#attachments = [...this.#attachments, attachment];
       if (old.feed !== null) session.sendFrame({ type: "resync" });
       if (session === culprit && message?.type === "frame") this.#blame(attachment, message.frame);
       if (this.#registered && session.authenticated) this.#startFeed(attachment);
@@ -124,52 +128,51 @@ export class UserActor implements Behaviour<UserMessage> {
 
   /** Closes every socket; the clients come back and catch up. */
   giveUp(): void {
-    for (const { session } of this.#attachments.values()) session.close("failing");
+    for (const { session } of this.#attachments) session.close("failing");
     this.#deps.unregister(this.account);
   }
 
   get idle(): boolean {
-    return this.#attachments.size === 0;
+    return this.#attachments.length === 0;
   }
 
   stopped(): void {
-    for (const { session } of this.#attachments.values()) session.close("draining");
+    for (const { session } of this.#attachments) session.close("draining");
     this.#deps.unregister(this.account);
   }
 
   /** Something was not told for lack of room, nobody knows what: every socket compares the heads. */
   overflowed(): void {
-    for (const { feed } of this.#attachments.values()) feed?.compare();
+    for (const { feed } of this.#attachments) feed?.compare();
   }
 
   receive(message: UserMessage): void {
     switch (message.type) {
       case "event":
-        for (const { feed } of this.#attachments.values()) {
+        for (const { feed } of this.#attachments) {
           feed?.offer(message.conversationId, message.seq, message.at, message.text);
         }
         return;
       case "doorbell":
-        for (const { feed } of this.#attachments.values()) feed?.doorbell(message.conversationId, message.seq);
+        for (const { feed } of this.#attachments) feed?.doorbell(message.conversationId, message.seq);
         return;
       case "signal":
-        for (const { session, feed } of this.#attachments.values()) if (feed !== null) session.send(message.text);
+        for (const { session, feed } of this.#attachments) if (feed !== null) session.send(message.text);
         return;
       case "end_sessions":
-        for (const { session } of this.#attachments.values()) {
+        for (const { session } of this.#attachments) {
           if (message.sessionIds.includes(session.principal.sessionId))
             session.close(message.reason ?? "session_ended");
         }
         return;
       case "registered":
         this.#registered = true;
-        for (const attachment of this.#attachments.values()) this.#startFeed(attachment);
+        for (const attachment of this.#attachments) this.#startFeed(attachment);
         return;
       case "attach":
         return this.#attach(message.session);
       case "detach":
-        if (this.#attachments.delete(message.session)) this.#deps.left();
-        return;
+        return this.#detach(message.session);
       case "done":
         return;
       default:
@@ -178,7 +181,7 @@ export class UserActor implements Behaviour<UserMessage> {
   }
 
   #receiveOfSocket(message: Extract<UserMessage, { readonly session: Session }>): void {
-    const attachment = this.#attachments.get(message.session);
+    const attachment = this.#attachments.find(({ session }) => session === message.session);
     if (attachment === undefined) return this.#receiveOfGoneSocket(message);
     switch (message.type) {
       case "frame":
@@ -266,20 +269,27 @@ export class UserActor implements Behaviour<UserMessage> {
     // A socket that ended before its turn came: its `detach`, which goes before the mailbox, was here already.
     if (!session.authenticated) return;
     const { sessionId } = session.principal;
-    const ofSession = [...this.#attachments.keys()].filter((other) => other.principal.sessionId === sessionId);
+    const ofSession = this.#attachments.filter((other) => other.session.principal.sessionId === sessionId);
     if (ofSession.length >= LIMITS.socketsPerSession) return session.close("too_many_sockets");
     const attachment: Attachment = {
       session,
       feed: null,
       inFlight: 0,
-      failures: [],
+      failures: NO_FAILURES,
       draining: false,
       before: NOTHING,
       claims: NOTHING,
     };
-    this.#attachments.set(session, attachment);
+    this.#attachments = [...this.#attachments, attachment];
     session.welcome();
     if (this.#registered) this.#startFeed(attachment);
+  }
+
+  #detach(session: Session): void {
+    const others = this.#attachments.filter((attachment) => attachment.session !== session);
+    if (others.length === this.#attachments.length) return;
+    this.#attachments = others;
+    this.#deps.left();
   }
 
   /** The device says where it stands [RES-3]; before there is a feed, that waits for it. */
@@ -322,31 +332,9 @@ export class UserActor implements Behaviour<UserMessage> {
   #startFeed(attachment: Attachment): void {
     if (attachment.feed !== null) return;
     const { session } = attachment;
-    const deps = this.#deps;
-    const host: FeedHost = {
-      send: (text) => session.send(text),
-      get blocked() {
-        return session.blocked;
-      },
-      encode: (frame) => session.encode(frame),
-      encodeEvent: (entry) => session.encodeEvent(entry),
-      list: (generation, beyond) =>
-        this.self.pipe(
-          deps.list(session, beyond),
-          (rows) => ({ type: "listed", session, generation, rows }),
-          (error) => this.#readFailed(session, generation, null, error),
-        ),
-      read: (generation, conversationId, after, afterAt) =>
-        this.self.pipe(
-          deps.read(session, conversationId, after, afterAt),
-          (page) => ({ type: "page", session, generation, conversationId, page }),
-          (error) => this.#readFailed(session, generation, conversationId, error),
-        ),
-      acknowledged: (conversationId, seq, at) => deps.acknowledged(session, conversationId, seq, at),
-      now: () => deps.now(),
-    };
+    const host = new ActorFeedHost(this.#deps, this.self, session);
     attachment.feed = new Feed(host, attachment.before);
-    attachment.session.feed = attachment.feed;
+    session.feed = attachment.feed;
     attachment.feed.start(attachment.claims);
     attachment.claims = NOTHING;
     this.#checkLiveness(attachment);
@@ -365,16 +353,6 @@ export class UserActor implements Behaviour<UserMessage> {
         return { type: "done" };
       },
     );
-  }
-
-  #readFailed(
-    session: Session,
-    generation: Generation,
-    conversationId: ConversationId | null,
-    error: unknown,
-  ): UserMessage {
-    this.#deps.onFault("catch up", error);
-    return { type: "read_failed", session, generation, conversationId };
   }
 
   #closeIfDrained(attachment: Attachment): void {
