@@ -8,6 +8,7 @@ import type { ErrorCode } from "./errors.ts";
 import { ClientFrame, type EventFrame, type Ref, type ServerFrame } from "./frames.ts";
 import { MessageId } from "./ids.ts";
 import { LIMITS } from "./limits.ts";
+import { quickFrame } from "./quick_frame.ts";
 
 /** Why a frame could not be decoded; `ref` and `id` are given where they could be read. */
 export interface FrameFault {
@@ -68,6 +69,8 @@ function decodeJson(text: string): ReturnType<Codec["decode"]> {
   if (value === undefined || value === null || typeof value !== "object" || Array.isArray(value)) {
     return { fault: { code: "bad_json" } };
   }
+  const plain = quickFrame(value as Record<string, unknown>);
+  if (plain !== undefined) return { frame: plain };
   const parsed = ClientFrame.safeParse(value);
   if (parsed.success) return { frame: parsed.data };
   return { fault: frameFault(value as Record<string, unknown>, parsed.error) };

@@ -7,9 +7,10 @@
  */
 import { z } from "zod";
 
-const uuidText = z.string().regex(/^[0-9a-f]{8}-[0-9a-f]{4}-[1-8][0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/, {
-  error: "must be a lower-case UUID",
-});
+/** A lower-case UUID of RFC 9562. */
+export const UUID = /^[0-9a-f]{8}-[0-9a-f]{4}-[1-8][0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/;
+
+const uuidText = z.string().regex(UUID, { error: "must be a lower-case UUID" });
 
 /** The id of an account, on the wire `user_id` or `sender_id`. */
 export const AccountId = uuidText.brand<"AccountId">();
