@@ -8,6 +8,7 @@
  *                                     which is this checkout where `--against` is not given
  *   --json                            the figures as JSON on the standard output, and nothing else
  *   --seconds n --pairs n --window n  of one measurement
+ *   --sockets n                       of w1
  *   --profile folder                  the server writes a profile of its processor there
  *
  * What the figures mean is in docs/performance.md. Nothing here is a test: a slow machine fails nothing.
@@ -42,6 +43,7 @@ const { values, positionals } = parseArgs({
     json: { type: "boolean", default: false },
     seconds: { type: "string", default: "6" },
     pairs: { type: "string", default: "500" },
+    sockets: { type: "string", default: "2000" },
     window: { type: "string", default: "4" },
     rounds: { type: "string", default: "3" },
     against: { type: "string" },
@@ -57,6 +59,7 @@ if (unknown.length > 0) {
 }
 await run({
   pairs: Number(values.pairs),
+  sockets: Number(values.sockets),
   window: Number(values.window),
   seconds: Number(values.seconds),
   rounds: Number(values.rounds),

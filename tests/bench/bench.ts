@@ -9,6 +9,8 @@ import { type Figure, showFigure } from "./report.ts";
 /** What a run is told on the command line. */
 export interface BenchOptions {
   readonly pairs: number;
+  /** Idle sockets of W1. */
+  readonly sockets: number;
   /** Sends that each sender keeps under way when the capacity is sought. */
   readonly window: number;
   /** Seconds of one measurement. */
@@ -46,14 +48,17 @@ export function note(bench: Bench, workload: string, what: string, value: number
 /** Starts a server of a checkout on the bench's database. */
 export function startServer(
   bench: Bench,
-  options: { root?: string; env?: Readonly<Record<string, string>> } = {},
+  options: { root?: string; env?: Readonly<Record<string, string>>; bunOptions?: readonly string[] } = {},
 ): Promise<BenchServer> {
   const { profile } = bench.options;
   return BenchServer.start({
     databaseUrl: bench.databaseUrl,
     root: options.root ?? ROOT,
     env: options.env ?? {},
-    bunOptions: profile === null ? [] : ["--cpu-prof", `--cpu-prof-dir=${profile}`],
+    bunOptions: [
+      ...(options.bunOptions ?? []),
+      ...(profile === null ? [] : ["--cpu-prof", `--cpu-prof-dir=${profile}`]),
+    ],
   });
 }
 

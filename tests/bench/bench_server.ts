@@ -86,9 +86,11 @@ export class BenchServer implements AsyncDisposable {
   }
 }
 
-/** Starts the raw server of raw_server.ts and gives it with its address. */
-export async function startRawServer(): Promise<{ url: string; pid: number } & Disposable> {
-  const child = Bun.spawn([process.execPath, join(import.meta.dir, "raw_server.ts")], {
+/** Starts the raw server of raw_server.ts, with options of Bun, and gives it with its address. */
+export async function startRawServer(
+  bunOptions: readonly string[] = [],
+): Promise<{ url: string; pid: number } & Disposable> {
+  const child = Bun.spawn([process.execPath, ...bunOptions, join(import.meta.dir, "raw_server.ts")], {
     stdio: ["ignore", "pipe", "inherit"],
   });
   const port = await firstMatch(child, /(\d+)\n/);
