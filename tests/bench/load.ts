@@ -9,6 +9,8 @@ import { Traffic } from "./traffic.ts";
 /** Sockets that are being opened at once. */
 const OPENING = 64;
 const ACK_AFTER_MS = 200;
+/** Seats acknowledge in turn, a part of them at a time: as devices that know nothing of each other. */
+const ACK_PARTS = 10;
 
 let seats: Seat[] = [];
 let traffic = new Traffic([]);
@@ -23,9 +25,11 @@ process.on("message", async (order: LoadOrder) => {
 });
 process.on("disconnect", () => process.exit(0));
 
+let part = 0;
 setInterval(() => {
-  for (const seat of seats) seat.acknowledge();
-}, ACK_AFTER_MS);
+  part = (part + 1) % ACK_PARTS;
+  for (let i = part; i < seats.length; i += ACK_PARTS) seats[i]?.acknowledge();
+}, ACK_AFTER_MS / ACK_PARTS);
 
 async function obey(order: LoadOrder): Promise<LoadAnswer> {
   switch (order.do) {

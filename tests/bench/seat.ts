@@ -5,7 +5,8 @@
  * It does what the protocol asks of a client: it checks that entries come in order without gaps
  * [RES-2], and acknowledges them every 32 entries or 200 ms, as the SDK does.
  */
-import { clientFrame, Wire } from "./wire.ts";
+import { AckFrame, NO_ID, textFrame, writeNewId } from "./seat_frames.ts";
+import { Wire } from "./wire.ts";
 
 /** Who sits here, and in which conversation. */
 export interface SeatPlan {
@@ -27,23 +28,29 @@ export interface SeatWatcher {
 const ACK_EVERY = 32;
 const TYPE_AT = '{"type":"'.length;
 const UUID_LENGTH = 36;
-const ID_AT = '{"type":"message","id":"'.length;
+/** The first four letters of a frame's type, as a number. */
+const RECEIPT = lettersOf("rece");
+const MESSAGE = lettersOf("mess");
+const MEMBERSHIP = lettersOf("memb");
+const TYPING = lettersOf("typi");
+const CAUGHT_UP = lettersOf("caug");
+const WELCOME = lettersOf("welc");
 const RECEIPT_SEQ_AT =
   '{"type":"receipt","conversation_id":"'.length + UUID_LENGTH + '","id":"'.length + UUID_LENGTH + '","seq":'.length;
 const EVENT_SEQ_AT = '{"type":"message","conversation_id":"'.length + UUID_LENGTH + '","seq":'.length;
-const HEX = new TextEncoder().encode("0123456789abcdef");
+const SENT_ID_AT = '{"type":"message","id":"'.length;
 /** What follows the type of an event, so that `message_read` is not taken for one. */
 const QUOTE = 0x22;
-
-let idsMade = Math.floor(Math.random() * 0xffff_ffff);
-const runMark = Math.floor(Math.random() * 0xffff);
 
 /** See the head of this file. */
 export class Seat {
   readonly conversationId: string;
   readonly #watcher: SeatWatcher;
   readonly #message: Uint8Array;
+  /** Where the id stands in it. */
+  readonly #idAt: number;
   readonly #typing: Uint8Array;
+  readonly #ack: AckFrame;
   #wire: Wire | null = null;
   #caughtUp = Promise.withResolvers<void>();
   /** Sends that wait: of each, when it was meant to go (ms). */
@@ -63,12 +70,11 @@ export class Seat {
   constructor(plan: SeatPlan, size: number, watcher: SeatWatcher) {
     this.conversationId = plan.conversationId;
     this.#watcher = watcher;
-    const id = "00000000-0000-7000-8000-000000000000";
-    const content = "Z".repeat(size);
-    this.#message = textFrame(
-      `{"type":"message","id":"${id}","conversation_id":"${plan.conversationId}","encrypted_content":"${content}"}`,
-    );
+    const payload = `{"type":"message","id":"${NO_ID}","conversation_id":"${plan.conversationId}","encrypted_content":"${"Z".repeat(size)}"}`;
+    this.#message = textFrame(payload);
+    this.#idAt = this.#message.length - payload.length + SENT_ID_AT;
     this.#typing = textFrame(`{"type":"typing_start","conversation_id":"${plan.conversationId}"}`);
+    this.#ack = new AckFrame(plan.conversationId);
   }
 
   /** Connects; with `speaks` the server is a Sotto, and it is waited for until it says `caught_up`. */
@@ -87,7 +93,7 @@ export class Seat {
 
   /** Sends a message under a new id. */
   sendMessage(): void {
-    writeId(this.#message, this.#message.length - this.#payloadLength(this.#message) + ID_AT);
+    writeNewId(this.#message, this.#idAt);
     this.#wire?.write(this.#message);
   }
 
@@ -100,7 +106,7 @@ export class Seat {
   acknowledge(): void {
     if (this.#lastSeq <= this.#acked) return;
     this.#acked = this.#lastSeq;
-    this.#wire?.send(`{"type":"message_ack","conversation_id":"${this.conversationId}","seq":${this.#acked}}`);
+    this.#wire?.write(this.#ack.of(this.#acked));
   }
 
   /** Cuts the connection. */
@@ -108,50 +114,37 @@ export class Seat {
     this.#wire?.end();
   }
 
-  #payloadLength(frame: Uint8Array): number {
-    const short = (frame[1] ?? 0) & 0x7f;
-    return short < 126 ? short : ((frame[2] ?? 0) << 8) | (frame[3] ?? 0);
-  }
-
   #text(bytes: Uint8Array, at: number, end: number): void {
-    const first = String.fromCharCode(
-      bytes[at + TYPE_AT] ?? 0,
-      bytes[at + TYPE_AT + 1] ?? 0,
-      bytes[at + TYPE_AT + 2] ?? 0,
-    );
-    switch (first) {
-      case "rec":
-        this.#entry(numberAt(bytes, at + RECEIPT_SEQ_AT), inOrder(bytes, end));
+    switch (fourAt(bytes, at + TYPE_AT)) {
+      case RECEIPT:
+        if (inOrder(bytes, end)) this.#entry(numberAt(bytes, at + RECEIPT_SEQ_AT));
         return this.#watcher.receipt(this);
-      case "mes":
-        if (bytes[at + TYPE_AT + 7] === QUOTE) this.#entry(numberAt(bytes, at + EVENT_SEQ_AT), true);
+      case MESSAGE:
+        if (bytes[at + TYPE_AT + 7] === QUOTE) this.#entry(numberAt(bytes, at + EVENT_SEQ_AT));
         return this.#watcher.delivery(this);
-      case "mem": // the conversation's first entry
-        return this.#entry(seqIn(Buffer.from(bytes.subarray(at, end)).toString()), true);
-      case "typ":
+      case MEMBERSHIP: // the conversation's first entry
+        return this.#entry(seqIn(Buffer.from(bytes.subarray(at, end)).toString()));
+      case TYPING:
         return this.#watcher.delivery(this);
-      case "cau":
+      case CAUGHT_UP:
         return this.#caughtUp.resolve();
-      case "wel":
+      case WELCOME:
         return;
       default:
         this.#watcher.fault(Buffer.from(bytes.subarray(at, Math.min(end, at + 300))).toString());
     }
   }
 
-  /** Notes an entry; one whose receipt did not stand for it comes later in its place. */
-  #entry(seq: number, here: boolean): void {
-    if (!here || !this.#speaks || Number.isNaN(seq)) return;
-    if (this.entries > 0 && seq !== this.#lastSeq + 1) this.#watcher.fault(`seq ${seq} came after ${this.#lastSeq}`);
+  /** Notes an entry: an event, or a receipt that stands for it; where it does not, the event comes in its place. */
+  #entry(seq: number): void {
+    if (!this.#speaks) return;
+    if (seq < 1 || (this.entries > 0 && seq !== this.#lastSeq + 1))
+      this.#watcher.fault(`seq ${seq} came after ${this.#lastSeq}`);
     if (this.entries === 0) this.firstEntryAt = performance.now();
     this.entries++;
     this.#lastSeq = seq;
     if (seq - this.#acked >= ACK_EVERY) this.acknowledge();
   }
-}
-
-function textFrame(text: string): Uint8Array {
-  return clientFrame(new TextEncoder().encode(text));
 }
 
 /** `"in_order":true}` ends with "ue}", and false with "se}". */
@@ -163,29 +156,20 @@ function seqIn(text: string): number {
   return Number(/"seq":(\d+)/.exec(text)?.[1]);
 }
 
-/** The whole number that begins at `at`; NaN where there is none, as in what a raw server relays. */
+/** The whole number that begins at `at`; -1 where there is none, which follows no seq. */
 function numberAt(bytes: Uint8Array, at: number): number {
-  let value = Number.NaN;
+  let value = -1;
   for (let i = at; ; i++) {
     const digit = (bytes[i] ?? 0) - 0x30;
     if (digit < 0 || digit > 9) return value;
-    value = (Number.isNaN(value) ? 0 : value * 10) + digit;
+    value = (value < 0 ? 0 : value * 10) + digit;
   }
 }
 
-/** Writes a new UUIDv7: the time, a mark of this run, a counter. */
-function writeId(frame: Uint8Array, at: number): void {
-  const now = Date.now();
-  idsMade = (idsMade + 1) >>> 0;
-  writeHex(frame, at, Math.floor(now / 0x1_0000), 8);
-  writeHex(frame, at + 9, now % 0x1_0000, 4);
-  writeHex(frame, at + 24, runMark, 4);
-  writeHex(frame, at + 28, idsMade, 8);
+function fourAt(bytes: Uint8Array, at: number): number {
+  return ((bytes[at] ?? 0) << 24) | ((bytes[at + 1] ?? 0) << 16) | ((bytes[at + 2] ?? 0) << 8) | (bytes[at + 3] ?? 0);
 }
 
-function writeHex(frame: Uint8Array, at: number, value: number, digits: number): void {
-  for (let i = digits - 1, left = value; i >= 0; i--) {
-    frame[at + i] = HEX[left & 15] ?? 0;
-    left = Math.floor(left / 16);
-  }
+function lettersOf(text: string): number {
+  return fourAt(Buffer.from(text), 0);
 }
