@@ -62,12 +62,15 @@ export function startServer(
   });
 }
 
-/** A load generator whose seats are connected to a server. */
-export async function connectLoad(server: { readonly url: string }, pairs: readonly Pair[]): Promise<LoadProcess> {
+/** A load generator whose seats are connected to a server; with two, senders to the first and receivers to the second. */
+export async function connectLoad(
+  servers: { readonly url: string } | readonly { readonly url: string }[],
+  pairs: readonly Pair[],
+): Promise<LoadProcess> {
   const load = new LoadProcess();
   await load.order({
     do: "connect",
-    url: `${server.url}/ws`,
+    urls: [servers].flat().map(({ url }) => `${url}/ws`),
     plans: seatsOf(pairs),
     size: CONTENT_CHARS,
     speaks: true,

@@ -47,7 +47,7 @@ async function rawRate(bench: Bench, pairs: number, kind: "echo" | "relay"): Pro
   using load = new LoadProcess();
   await load.order({
     do: "connect",
-    url: `${server.url}/${kind}`,
+    urls: [`${server.url}/${kind}`],
     plans: rawSeats(pairs),
     size: CONTENT_CHARS,
     speaks: false,
@@ -146,7 +146,7 @@ async function acceptRate(bench: Bench): Promise<void> {
   using load = new LoadProcess();
   const before = residentBytes(server.pid);
   const { ms = 0 } = await load.order({
-    ...{ do: "connect", url: `${server.url}/relay`, plans: rawSeats(IDLE_SOCKETS / 2), size: 0, speaks: false },
+    ...{ do: "connect", urls: [`${server.url}/relay`], plans: rawSeats(IDLE_SOCKETS / 2), size: 0, speaks: false },
   });
   note(
     bench,

@@ -49,7 +49,7 @@ async function obey(order: LoadOrder): Promise<LoadAnswer> {
   }
 }
 
-async function connect({ url, plans, size, speaks }: Extract<LoadOrder, { do: "connect" }>): Promise<number> {
+async function connect({ urls, plans, size, speaks }: Extract<LoadOrder, { do: "connect" }>): Promise<number> {
   seats = plans.map(
     (plan) =>
       new Seat(plan, size, {
@@ -62,10 +62,13 @@ async function connect({ url, plans, size, speaks }: Extract<LoadOrder, { do: "c
   );
   traffic = new Traffic(seats);
   const begun = performance.now();
+  const addresses = urls.map((url) => new URL(url));
   let next = 0;
   const opener = async () => {
-    for (let i = next++; i < seats.length; i = next++)
-      await seats[i]?.open(new URL(url), plans[i]?.token ?? null, speaks);
+    for (let i = next++; i < seats.length; i = next++) {
+      const address = addresses[i % addresses.length];
+      if (address !== undefined) await seats[i]?.open(address, plans[i]?.token ?? null, speaks);
+    }
   };
   await Promise.all(Array.from({ length: OPENING }, opener));
   return performance.now() - begun;

@@ -7,7 +7,8 @@ import type { TrafficPlan, TrafficResult } from "./traffic.ts";
 export type LoadOrder =
   | {
       readonly do: "connect";
-      readonly url: string;
+      /** The nodes; seats go to them in turn, so that with two of them senders sit at one and receivers at the other. */
+      readonly urls: readonly string[];
       readonly plans: readonly SeatPlan[];
       /** Characters of content in a message. */
       readonly size: number;

@@ -37,7 +37,7 @@ export async function w1(bench: Bench): Promise<void> {
   using first = new LoadProcess();
   using load = new LoadProcess();
   const { each, ms } = await bytesOf(server.pid, seats, (plans, i) =>
-    (i === 0 ? first : load).order({ do: "connect", url: server.socketUrl, plans, size: 0, speaks: true }),
+    (i === 0 ? first : load).order({ do: "connect", urls: [server.socketUrl], plans, size: 0, speaks: true }),
   );
   note(bench, "w1", "connected, authenticated and caught up", (sockets / ms) * 1_000, "conn/s", `${sockets} sockets`);
   const cpuBefore = cpuOf(bench, server.pid, load.pid);

@@ -94,10 +94,11 @@ interface Side {
   readonly env: Readonly<Record<string, string>>;
 }
 
-const HERE: Side = { root: ROOT, env: {} };
+/** The server of this checkout as it is. */
+export const HERE: Side = { root: ROOT, env: {} };
 
 /** Makes the schema, the partitions and the pairs. A checkpoint of what came before would be measured too. */
-async function prepare(bench: Bench, side: Side): Promise<Pair[]> {
+export async function prepare(bench: Bench, side: Side): Promise<Pair[]> {
   await using _server = await startServer(bench, side);
   const pairs = await createPairs(bench.db, SECRET, bench.options.pairs);
   await bench.db.query("checkpoint");

@@ -13,6 +13,9 @@ import { waitUntil } from "./wait.ts";
 
 const PROGRAM = Bun.which("redis-server");
 
+/** Whether a Redis can be started here. */
+export const hasRedis = PROGRAM !== null;
+
 /** As `describe`, for what needs a Redis of its own. */
 export function describeWithRedis(name: string, body: () => void): void {
   if (PROGRAM !== null) return describe(name, body);
@@ -76,6 +79,11 @@ export class TestRedis implements AsyncDisposable {
         () => false,
       ),
     );
+  }
+
+  /** Its process id. */
+  get pid(): number {
+    return this.#pid;
   }
 
   /** Runs a command. */
