@@ -1,7 +1,9 @@
 /**
- * What travels through Redis between nodes, as JSON texts.
+ * What travels through Redis between nodes: a line of JSON, and behind it the frames that its hints
+ * carry, one after the other. A frame is JSON already; within the line each of its quotes would be
+ * escaped by one node and read again by the other.
  *
- * A text is bounded: hints are spread over as many as they need, and an event too large to be
+ * A message is bounded: hints are spread over as many as they need, and an event too large to be
  * copied to every node goes as a doorbell, which makes its receivers read the log.
  */
 import type { Hint, NodeId } from "./bus.ts";
@@ -53,21 +55,46 @@ function withoutLargeText(hint: Hint): Hint {
   return { type: "doorbell", to, conversationId, seq, ...(members === undefined ? {} : { members }) };
 }
 
+/** A hint within the line: `length` characters behind it are its text. */
+type Carried<Of extends Hint = Hint> = Of extends { readonly text: string }
+  ? Omit<Of, "text"> & { readonly length: number }
+  : Of;
+
 /** Writes a message. */
 export function encodeBusMessage(message: HintsMessage | Beat): string {
-  return JSON.stringify(message);
+  if (!("hints" in message)) return JSON.stringify(message);
+  let texts = "";
+  const hints = message.hints.map((hint): Carried => {
+    if (!("text" in hint)) return hint;
+    texts += hint.text;
+    const { text, ...rest } = hint;
+    return { ...rest, length: text.length };
+  });
+  return `${JSON.stringify({ from: message.from, number: message.number, hints })}\n${texts}`;
 }
 
 /** Reads what {@link encodeBusMessage} wrote; `null` for anything else, which a newer release may have sent. */
 export function decodeBusMessage(text: string): HintsMessage | Beat | null {
-  let value: unknown;
+  const end = text.indexOf("\n"); // JSON in one line has none
+  const value = parsed(end < 0 ? text : text.slice(0, end));
+  if (typeof value !== "object" || value === null || !("from" in value) || typeof value.from !== "string") return null;
+  if ("sent" in value && typeof value.sent === "object" && value.sent !== null) return value as Beat;
+  if (end < 0 || !("hints" in value && Array.isArray(value.hints) && "number" in value)) return null;
+  const { from, number, hints } = value as Omit<HintsMessage, "hints"> & { readonly hints: readonly Carried[] };
+  let at = end + 1;
+  const whole = hints.map((hint): Hint => {
+    if (!("length" in hint)) return hint;
+    const { length, ...rest } = hint;
+    at += length;
+    return { ...rest, text: text.slice(at - length, at) };
+  });
+  return at === text.length ? { from, number, hints: whole } : null;
+}
+
+function parsed(line: string): unknown {
   try {
-    value = JSON.parse(text);
+    return JSON.parse(line);
   } catch {
     return null;
   }
-  if (typeof value !== "object" || value === null || !("from" in value) || typeof value.from !== "string") return null;
-  if ("sent" in value && typeof value.sent === "object" && value.sent !== null) return value as Beat;
-  if ("hints" in value && Array.isArray(value.hints) && "number" in value) return value as HintsMessage;
-  return null;
 }
