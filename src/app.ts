@@ -56,6 +56,7 @@ import { type AccountId, type SessionId, uuidv7 } from "./protocol/mod.ts";
 import {
   type Bus,
   type Hub,
+  type HubObserver,
   type HubOptions,
   MemoryBus,
   openHub,
@@ -90,6 +91,8 @@ export interface App extends AsyncDisposable {
   drain(): Promise<void>;
 }
 
+/** From a tenth of a millisecond to ten seconds. */
+const STAGE_SECONDS = [0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 10];
 const PURGE_MS = 10 * 60_000;
 /** What requests under way are given when the server ends. */
 const LAST_ANSWERS_MS = 2_000;
@@ -228,7 +231,8 @@ function openMailTransport({ mail }: Config, log: Log): MailTransport | null {
 
 async function openSpine(ground: Ground, { accounts, conversations }: Slices): Promise<Hub> {
   const { config, options, clock, log, metrics, onFault, started } = ground;
-  const bus = options.bus ?? started.use(openBus(config, onFault));
+  const onStage = stageObserver(metrics);
+  const bus = options.bus ?? started.use(openBus(config, onFault, onStage));
   const hub = started.use(
     await openHub({
       node: uuidv7(),
@@ -240,7 +244,7 @@ async function openSpine(ground: Ground, { accounts, conversations }: Slices): P
       heartbeatMs: config.heartbeatMs,
       connectionTimeoutMs: config.connectionTimeoutMs,
       clock,
-      observer: hubObserver(log, metrics, onFault),
+      observer: { ...hubObserver(log, metrics, onFault), stage: onStage },
       newRequestId: () => uuidv7(),
       ...options.hub,
     }),
@@ -324,9 +328,13 @@ function listen({ config, started }: Ground, server: AnyElysia, hub: Hub): NonNu
 }
 
 /** How this node meets others. */
-function openBus(config: Config, onFault: (part: string, error: unknown) => void): Bus {
-  if (config.redisUrl === null) return new MemoryBus();
-  return new RedisBus({ url: config.redisUrl, newToken: uuidv7, onFault: (error) => onFault("bus", error) });
+function openBus(
+  { redisUrl }: Config,
+  onFault: (part: string, error: unknown) => void,
+  onStage: HubObserver["stage"],
+): Bus {
+  if (redisUrl === null) return new MemoryBus();
+  return new RedisBus({ url: redisUrl, newToken: uuidv7, onFault: (error) => onFault("bus", error), onStage });
 }
 
 /** Lets requests under way be answered, for a while, and then cuts what is left. */
@@ -366,7 +374,7 @@ function hubObserver(
   log: Log,
   metrics: Metrics,
   onFault: (part: string, error: unknown) => void,
-): HubOptions["observer"] {
+): Omit<HubObserver, "stage"> {
   const opened = metrics.counter("sotto_sockets_opened_total", "Sockets opened");
   const closed = metrics.counter("sotto_sockets_closed_total", "Sockets closed", ["reason"]);
   const failures = metrics.counter("sotto_actor_failures_total", "Messages that made an actor fail");
@@ -383,6 +391,12 @@ function hubObserver(
     },
     fault: onFault,
   };
+}
+
+function stageObserver(metrics: Metrics): HubObserver["stage"] {
+  const help = "Time of a stage of a message's path, of one message in 64; of each turn's look_up and publish";
+  const times = metrics.histogram("sotto_stage_seconds", help, ["stage"], STAGE_SECONDS);
+  return (stage, milliseconds) => times.observe({ stage }, milliseconds / 1_000);
 }
 
 function requestObserver(metrics: Metrics) {

@@ -22,6 +22,7 @@ import type { Bus, BusStatus, Hint, NodeHandlers, NodeId } from "./bus.ts";
 import { type Beat, decodeBusMessage, encodeBusMessage, type HintsMessage, splitHints } from "./bus_messages.ts";
 import { Directory } from "./directory.ts";
 import { Peers } from "./peers.ts";
+import type { Stage } from "./stage_times.ts";
 
 /** What a {@link RedisBus} is made of. */
 export interface RedisBusOptions {
@@ -30,6 +31,8 @@ export interface RedisBusOptions {
   /** Makes a token that nobody made before. */
   readonly newToken: () => string;
   readonly onFault: (error: unknown) => void;
+  /** How long a look-up or a publication took. */
+  readonly onStage?: (stage: Stage, milliseconds: number) => void;
   /** Milliseconds between two beats; standard 1,000. */
   readonly beatMs?: number;
 }
@@ -112,8 +115,11 @@ export class RedisBus implements Bus {
   }
 
   async locate(_: NodeId, accounts: readonly AccountId[]): Promise<ReadonlyMap<NodeId, readonly AccountId[]>> {
+    const asked = performance.now();
     try {
-      return await this.#joined.directory.locate(accounts);
+      const found = await this.#joined.directory.locate(accounts);
+      this.#options.onStage?.("look_up", performance.now() - asked);
+      return found;
     } catch (error) {
       // Nobody knows for whom the hints were: the next beat makes everybody read the log.
       this.#peers.missed();
@@ -172,15 +178,17 @@ export class RedisBus implements Bus {
 
   /** Sends what this turn gave, as few messages a node as its size allows. */
   #flush(): void {
+    const begun = performance.now();
     const outgoing = this.#outgoing;
     this.#outgoing = new Map();
     for (const [to, all] of outgoing) {
       for (const hints of splitHints(all)) {
         const message: HintsMessage = { from: this.#joined.node, number: this.#peers.next(to), hints };
         // If this fails the receiver misses the number, so nothing has to be tried again.
-        this.#redis
-          .command(["PUBLISH", this.#channel(to), encodeBusMessage(message)])
-          .catch((error) => this.#failed(error));
+        this.#redis.command(["PUBLISH", this.#channel(to), encodeBusMessage(message)]).then(
+          () => this.#options.onStage?.("publish", performance.now() - begun),
+          (error) => this.#failed(error),
+        );
       }
     }
   }

@@ -24,6 +24,7 @@ import { Outgoing } from "./outgoing.ts";
 import { Router } from "./router.ts";
 import { Session, type SessionDeps, type SessionOrigin, type SocketPort } from "./session.ts";
 import { SessionWatch } from "./session_watch.ts";
+import { type Stage, StageTimes } from "./stage_times.ts";
 import { UserActor, type UserActorDeps } from "./user_actor.ts";
 import type { UserMessage } from "./user_message.ts";
 
@@ -36,6 +37,8 @@ export interface HubObserver {
   /** A frame could not be handled; its sender was told the request id. */
   frameFailed(session: Session, requestId: string, error: unknown): void;
   fault(what: string, error: unknown): void;
+  /** How long a message that is followed took for a stage. */
+  stage(stage: Stage, milliseconds: number): void;
 }
 
 /** What {@link openHub} is told. */
@@ -83,6 +86,7 @@ export class Hub implements AsyncDisposable {
   readonly #sessionDeps: SessionDeps;
   readonly #sessions = new Set<Session>();
   readonly #outgoing = new Outgoing();
+  readonly #stages: StageTimes;
   /** Sockets that have not authenticated, by address [LIM-5]. */
   readonly #waiting = new Map<string, number>();
   readonly #heads: HeadWatch<Session>;
@@ -122,6 +126,7 @@ export class Hub implements AsyncDisposable {
       now: () => options.clock.now(),
       onFault: (error) => options.observer.fault("session watch", error),
     });
+    this.#stages = new StageTimes({ now: () => steadyNow(options.clock), observe: options.observer.stage });
     const deps = this.#actorDeps();
     this.#actors = new Registry<AccountId, UserMessage>(
       {
@@ -139,7 +144,10 @@ export class Hub implements AsyncDisposable {
         restarts: LIMITS.failuresPerMinute * 2,
         now: () => steadyNow(options.clock),
         onFailure: (account, { error }) => options.observer.actorFailed(account, error),
-        afterTurn: () => this.#outgoing.flush(),
+        afterTurn: () => {
+          this.#outgoing.flush();
+          this.#stages.turnOver();
+        },
       },
     );
     this.#sessionDeps = this.#makeSessionDeps();
@@ -276,6 +284,7 @@ export class Hub implements AsyncDisposable {
         conversations.cursors.acknowledge({ deviceId, accountId, conversationId, seq, at }),
       deliver: (message) => this.router.deliver(message.delivery),
       left: () => void conversations.cursors.flush(),
+      stages: this.#stages,
       onFault: observer.fault,
       now: () => steadyNow(clock),
     };

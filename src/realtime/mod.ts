@@ -20,3 +20,4 @@ export { MemoryBus } from "./bus_memory.ts";
 export { RedisBus, type RedisBusOptions } from "./bus_redis.ts";
 export { dispatch } from "./dispatch.ts";
 export { type Hub, type HubObserver, type HubOptions, openHub } from "./hub.ts";
+export type { Stage } from "./stage_times.ts";

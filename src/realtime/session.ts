@@ -135,6 +135,11 @@ export class Session {
     return this.#principal;
   }
 
+  /** When the peer was last heard (ms). */
+  get heardAt(): number {
+    return this.#heardAt;
+  }
+
   /** Whether it has shown who it belongs to, and is open. */
   get authenticated(): boolean {
     return this.#state.name === "attached";

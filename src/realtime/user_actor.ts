@@ -18,6 +18,7 @@ import { Feed, type Standing } from "./feed.ts";
 import { ActorFeedHost } from "./feed_host.ts";
 import type { SendPlace } from "./send_order.ts";
 import type { Session } from "./session.ts";
+import type { StageTimes } from "./stage_times.ts";
 import type { MessageFrame, UserMessage } from "./user_message.ts";
 
 /** Begins a send; `done` is called in the step in which its outcome is known. */
@@ -51,6 +52,7 @@ export interface UserActorDeps {
   list(session: Session, beyond: ConversationId | null): Promise<readonly BehindRow[]>;
   read(session: Session, id: ConversationId, after: number | null, afterAt: number | null): Promise<Page | null>;
   acknowledged(session: Session, id: ConversationId, seq: number, at: number | null): void;
+  readonly stages: StageTimes;
   /** Delivers what was stored, after its receipt. */
   deliver(message: SentMessage): void;
   /** A socket has gone: its cursors should reach the database soon. */
@@ -187,6 +189,7 @@ export class UserActor implements Behaviour<UserMessage> {
       case "frame":
         return this.#deps.dispatch(this, attachment, message.frame, message.place);
       case "sent":
+        if (message.storedAt !== null) this.#deps.stages.answered(message.storedAt);
         return this.#sent(attachment, message.frame, message.message);
       case "send_failed":
         attachment.inFlight--;
@@ -238,12 +241,18 @@ export class UserActor implements Behaviour<UserMessage> {
     if (attachment.inFlight >= LIMITS.sendsInFlight) {
       return session.refuseMessage(place, frame, new DomainError("too_many_in_flight"));
     }
+    const { stages } = this.#deps;
+    const followed = stages.follow(session.heardAt);
     work((result) => {
-      if (!("error" in result)) return this.self.settle({ type: "sent", session, frame, message: result });
+      if (!("error" in result)) {
+        const storedAt = followed === null ? null : stages.stored(followed);
+        return this.self.settle({ type: "sent", session, frame, message: result, storedAt });
+      }
       session.hold(place, result.error); // what this actor hands to the log next must know of it already
       this.self.settle({ type: "send_failed", session, frame, place, error: result.error });
     });
     attachment.inFlight++;
+    if (followed !== null) stages.submitted(followed);
   }
 
   #sent(attachment: Attachment, frame: MessageFrame, sent: SentMessage): void {

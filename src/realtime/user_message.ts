@@ -22,7 +22,14 @@ export type UserMessage =
       /** The place of a `message` in its socket's order. */
       readonly place: SendPlace | null;
     }
-  | { readonly type: "sent"; readonly session: Session; readonly frame: MessageFrame; readonly message: SentMessage }
+  | {
+      readonly type: "sent";
+      readonly session: Session;
+      readonly frame: MessageFrame;
+      readonly message: SentMessage;
+      /** When it was stored (ms), of a message that is followed. */
+      readonly storedAt: number | null;
+    }
   | {
       readonly type: "send_failed";
       readonly session: Session;

@@ -69,21 +69,24 @@ export class BenchServer implements AsyncDisposable {
     return `${this.url}/ws`;
   }
 
-  /** What it tells of itself: metric lines by name, labels included. */
-  async metrics(): Promise<ReadonlyMap<string, number>> {
-    const text = await (await fetch(`${this.url}/metrics`)).text();
-    return new Map(
-      text
-        .split("\n")
-        .filter((line) => line !== "" && !line.startsWith("#"))
-        .map((line) => [line.slice(0, line.lastIndexOf(" ")), Number(line.slice(line.lastIndexOf(" ") + 1))] as const),
-    );
+  /** What it tells of itself; see {@link metricsOf}. */
+  metrics(): Promise<ReadonlyMap<string, number>> {
+    return metricsOf(this.url);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
     this.#process.kill("SIGTERM");
     await this.#process.exited;
   }
+}
+
+/** What a server tells of itself: values by name, labels included. */
+export async function metricsOf(url: string): Promise<ReadonlyMap<string, number>> {
+  const text = await (await fetch(`${url}/metrics`)).text();
+  const lines = text.split("\n").filter((line) => line !== "" && !line.startsWith("#"));
+  return new Map(
+    lines.map((line) => [line.slice(0, line.lastIndexOf(" ")), Number(line.slice(line.lastIndexOf(" ") + 1))]),
+  );
 }
 
 /** Starts the raw server of raw_server.ts, with options of Bun, and gives it with its address. */

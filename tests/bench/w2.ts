@@ -11,14 +11,16 @@ import { ROOT, SECRET } from "./bench_server.ts";
 import { relayRate } from "./limits.ts";
 import { createPairs, type Pair } from "./people.ts";
 import { cpuText, median } from "./report.ts";
+import { type StageTime, stageTimes } from "./stage_times.ts";
 import { stageShares } from "./stages.ts";
 import type { TrafficResult } from "./traffic.ts";
 
 /** What one server gave. */
 interface Measured {
   readonly capacity: TrafficResult;
-  /** Events in a batch on average, and milliseconds: of a batch's first event until it went, and to its commit. */
-  readonly batch: { readonly events: number; readonly waitMs: number; readonly commitMs: number };
+  /** Events in a batch on average. */
+  readonly batchEvents: number;
+  readonly stages: readonly StageTime[];
 }
 
 const WARM_MS = 2_000;
@@ -43,7 +45,7 @@ async function alone(bench: Bench, pairs: readonly Pair[]): Promise<number> {
   await using server = await startServer(bench);
   using load = await connectLoad(server, pairs);
   const watched = watch(bench, server.pid, load.pid);
-  const { capacity, batch } = await measure(bench, server, load, watched);
+  const { capacity, batchEvents, stages } = await measure(bench, server, load, watched);
   const perSecond = capacity.answered / capacity.seconds;
   note(
     bench,
@@ -57,9 +59,9 @@ async function alone(bench: Bench, pairs: readonly Pair[]): Promise<number> {
   for (const [name, cores] of Object.entries(capacity.cpu)) {
     note(bench, "w2", `processor time of ${name}`, (cores / perSecond) * 1e6, "µs/msg");
   }
-  note(bench, "w2", "events in a batch", batch.events, "events");
-  note(bench, "w2", "stage: wait for the batch before", batch.waitMs, "ms", "of a batch's first event");
-  note(bench, "w2", "stage: statement and commit", batch.commitMs, "ms");
+  note(bench, "w2", "events in a batch", batchEvents, "events");
+  for (const { stage, ms, of } of stages) note(bench, "w2", `stage: ${stage}`, ms, "ms", of);
+  const before = await server.metrics();
   const half = await load.run({
     kind: "message",
     pace: { loop: "open", perSecond: perSecond / 2 },
@@ -84,6 +86,9 @@ async function alone(bench: Bench, pairs: readonly Pair[]): Promise<number> {
     "ms",
     `most ${half.delivery.most.toFixed(0)}`,
   );
+  for (const { stage, ms, of } of stageTimes(before, await server.metrics())) {
+    note(bench, "w2", `half load, stage: ${stage}`, ms, "ms", of);
+  }
   note(bench, "w2", "never answered or delivered", lost(capacity) + lost(half), "msg");
   return perSecond;
 }
@@ -123,14 +128,10 @@ async function measure(
   });
   const after = await server.metrics();
   const grown = (name: string) => (after.get(name) ?? 0) - (before.get(name) ?? 0);
-  const batches = grown("sotto_log_batch_events_count");
   return {
     capacity,
-    batch: {
-      events: grown("sotto_log_batch_events_sum") / batches,
-      waitMs: (grown("sotto_log_wait_seconds_sum") / batches) * 1_000,
-      commitMs: (grown("sotto_log_batch_seconds_sum") / batches) * 1_000,
-    },
+    batchEvents: grown("sotto_log_batch_events_sum") / grown("sotto_log_batch_events_count"),
+    stages: stageTimes(before, after),
   };
 }
 
@@ -175,11 +176,11 @@ async function figuresOf(one: { name: string; bench: Bench; side: Side; pairs: r
   const { name, bench, side, pairs } = one;
   await using server = await startServer(bench, side);
   using load = await connectLoad(server, pairs);
-  const { capacity, batch } = await measure(bench, server, load, watch(bench, server.pid, load.pid));
+  const { capacity, batchEvents } = await measure(bench, server, load, watch(bench, server.pid, load.pid));
   const rate = capacity.answered / capacity.seconds;
   const costOf = (process: string) => ((capacity.cpu[process] ?? 0) / rate) * 1e6;
   const costs = Object.keys(capacity.cpu).map((process) => `${process} ${costOf(process).toFixed(1)}`);
-  note(bench, "w2", name, rate, "msg/s", `µs/msg: ${costs.join(", ")}; ${batch.events.toFixed(0)} a batch`);
+  note(bench, "w2", name, rate, "msg/s", `µs/msg: ${costs.join(", ")}; ${batchEvents.toFixed(0)} a batch`);
   return { rate, server: costOf("server"), postgres: costOf("postgres") };
 }
 

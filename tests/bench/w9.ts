@@ -10,11 +10,14 @@ import type { LoadProcess } from "./load_process.ts";
 import type { Watched } from "./machine.ts";
 import type { Pair } from "./people.ts";
 import { cpuText, median } from "./report.ts";
+import { stageTimes } from "./stage_times.ts";
 import type { TrafficResult } from "./traffic.ts";
 import { HERE, prepare } from "./w2.ts";
 
 /** Nodes with their load, ready to be measured. */
 interface Cluster extends AsyncDisposable {
+  /** The senders' node first. */
+  readonly servers: readonly BenchServer[];
   readonly load: LoadProcess;
   readonly watched: readonly Watched[];
 }
@@ -60,6 +63,7 @@ async function twoNodes(bench: Bench, pairs: readonly Pair[], redis: TestRedis):
 
 function cluster(servers: readonly BenchServer[], load: LoadProcess, watched: readonly Watched[]): Cluster {
   return {
+    servers,
     load,
     watched,
     [Symbol.asyncDispose]: async () => {
@@ -90,23 +94,24 @@ async function latency(
   start: () => Promise<Cluster>,
 ): Promise<TrafficResult> {
   await using nodes = await start();
-  const { load, watched } = nodes;
+  const { load, watched, servers } = nodes;
   const closed = { loop: "closed", window: 1 } as const;
   await load.run({ kind: "message", pace: closed, warmMs: 0, ms: WARM_MS, watched: [] }); // code and caches are cold
+  const before = await servers[0]?.metrics();
   const result = await load.run({
     ...{ kind: "message", pace: { loop: "open", perSecond }, warmMs: WARM_MS, ms: bench.options.seconds * 1_000 },
     watched,
   });
+  const after = await servers[0]?.metrics();
   const { answer, delivery } = result;
-  note(bench, "w9", `${name}, half load: sent to receipt, p50`, answer.p50, "ms", `p99 ${answer.p99.toFixed(1)}`);
-  note(
-    bench,
-    "w9",
-    `${name}, half load: sent to delivered, p50`,
-    delivery.p50,
-    "ms",
-    `p99 ${delivery.p99.toFixed(1)}, at ${Math.round(result.delivered / result.seconds)}/s, ${cpuText(result.cpu)}`,
-  );
+  const conditions = `at ${Math.round(result.delivered / result.seconds)}/s, ${cpuText(result.cpu)}`;
+  const shown = (what: string, { p50, p99 }: typeof answer, more: string) =>
+    note(bench, "w9", `${name}, half load: ${what}, p50`, p50, "ms", `p99 ${p99.toFixed(1)}${more}`);
+  shown("sent to receipt", answer, "");
+  shown("sent to delivered", delivery, `, ${conditions}`);
+  for (const { stage, ms, of } of before && after ? stageTimes(before, after) : []) {
+    note(bench, "w9", `${name}, stage: ${stage}`, ms, "ms", of);
+  }
   return result;
 }
 
