@@ -3,7 +3,7 @@
  * what arrives meanwhile goes with the next. So a quiet server answers without delay and
  * a busy one asks the database once for many.
  *
- * - At most one batch in flight, at most `most` requests in it, at most `waiting` behind it.
+ * - At most one batch in flight unless told, at most `most` requests in it, at most `waiting` behind it.
  * - A batch that fails rejects each of its requests with the same error.
  */
 
@@ -13,6 +13,8 @@ export interface BatcherOptions {
   readonly most: number;
   /** Requests that may wait; a further one is rejected with {@link BatcherFull}. */
   readonly waiting: number;
+  /** Batches that may be in flight; standard 1. With more their answers may come in any order. */
+  readonly inFlight?: number;
 }
 
 /** Too many requests wait. */
@@ -32,6 +34,7 @@ export class Batcher<Request, Answer> {
   readonly #options: BatcherOptions;
   #waiting: Waiting<Request, Answer>[] = [];
   #scheduled = false;
+  #inFlight = 0;
 
   constructor(answer: (requests: readonly Request[]) => Promise<readonly Answer[]>, options: BatcherOptions) {
     this.#answer = answer;
@@ -43,13 +46,22 @@ export class Batcher<Request, Answer> {
     if (this.#waiting.length >= this.#options.waiting) return Promise.reject(new BatcherFull("Too much is waiting"));
     return new Promise((resolve, reject) => {
       this.#waiting.push({ request, resolve, reject });
-      if (this.#scheduled) return;
+      if (this.#scheduled || this.#full) return;
       this.#scheduled = true;
-      queueMicrotask(() => void this.#flush());
+      queueMicrotask(() => {
+        this.#scheduled = false;
+        while (this.#waiting.length > 0 && !this.#full) void this.#flush();
+      });
     });
   }
 
+  get #full(): boolean {
+    return this.#inFlight >= (this.#options.inFlight ?? 1);
+  }
+
+  /** Sends batches, one after the other, until nothing waits. */
   async #flush(): Promise<void> {
+    this.#inFlight++;
     while (this.#waiting.length > 0) {
       const batch = this.#waiting.slice(0, this.#options.most);
       this.#waiting = this.#waiting.slice(batch.length);
@@ -64,6 +76,6 @@ export class Batcher<Request, Answer> {
         for (const one of batch) one.reject(error);
       }
     }
-    this.#scheduled = false;
+    this.#inFlight--;
   }
 }

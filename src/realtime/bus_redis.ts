@@ -133,8 +133,8 @@ export class RedisBus implements Bus {
     const waiting = this.#outgoing.get(to);
     if (waiting === undefined) this.#outgoing.set(to, [...hints]);
     else for (const hint of hints) waiting.push(hint);
-    // After the look-ups of this turn have all come back.
-    if (this.#outgoing.size === 1 && waiting === undefined) setImmediate(() => this.#flush());
+    // After all look-ups that came back together, and before this round of the event loop is over.
+    if (this.#outgoing.size === 1 && waiting === undefined) process.nextTick(() => this.#flush());
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

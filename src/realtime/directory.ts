@@ -33,6 +33,8 @@ const RENEWALS_A_ROUND = 1_200;
 /** Accounts in one script: some 200 µs of Redis. */
 const MOST_KEYS = 500;
 const MOST_WAITING = 200_000;
+/** One for each lane of the log, and some: what a batch stored need not wait for the look-up of the one before. */
+const LOOKUPS_IN_FLIGHT = 4;
 
 /** See the head of this file. */
 export class Directory {
@@ -63,7 +65,7 @@ export class Directory {
       await options.redis.script(UNREGISTER, keys, [options.node, ...entries.map(({ value }) => value)]);
       return entries.map(() => true);
     }, limits);
-    this.#lookups = new Batcher((requests) => this.#locateAll(requests), limits);
+    this.#lookups = new Batcher((requests) => this.#locateAll(requests), { ...limits, inFlight: LOOKUPS_IN_FLIGHT });
   }
 
   /** Whether the lease is held and every entry is there, as far as is known. */

@@ -1,9 +1,9 @@
 /** Gathering single requests into batches. */
 import { describe, expect, test } from "bun:test";
-import { Batcher, BatcherFull } from "../../src/platform/batcher.ts";
+import { Batcher, BatcherFull, type BatcherOptions } from "../../src/platform/batcher.ts";
 
 /** A batcher that doubles numbers, and whose batches are answered when the test says so. */
-function gated(options: { readonly most: number; readonly waiting: number }) {
+function gated(options: BatcherOptions) {
   const batches: { readonly requests: readonly number[]; readonly go: PromiseWithResolvers<void> }[] = [];
   const batcher = new Batcher<number, number>(async (requests) => {
     const go = Promise.withResolvers<void>();
@@ -44,6 +44,25 @@ describe("Batcher", () => {
     }
     expect(await Promise.all(answers)).toEqual([2, 4, 6, 8, 10, 12, 14]);
     expect(batches.map(({ requests }) => requests)).toEqual([[1, 2, 3], [4, 5, 6], [7]]);
+  });
+
+  test("has as many batches in flight as it may, and answers each when it is done", async () => {
+    const { batcher, batches } = gated({ most: 2, waiting: 100, inFlight: 2 });
+    const first = batcher.ask(1);
+    await turn();
+    const second = batcher.ask(2);
+    await turn();
+    const third = [batcher.ask(3), batcher.ask(4)];
+    await turn();
+    expect(batches.map(({ requests }) => requests)).toEqual([[1], [2]]);
+    batches[1]?.go.resolve();
+    expect(await second).toBe(4);
+    await turn();
+    expect(batches.map(({ requests }) => requests)).toEqual([[1], [2], [3, 4]]);
+    batches[2]?.go.resolve();
+    expect(await Promise.all(third)).toEqual([6, 8]);
+    batches[0]?.go.resolve();
+    expect(await first).toBe(2);
   });
 
   test("refuses what is beyond those that may wait", async () => {
