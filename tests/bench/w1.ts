@@ -74,7 +74,7 @@ async function rawBytes(seats: readonly SeatPlan[]): Promise<SocketBytes> {
   using first = new LoadProcess();
   using load = new LoadProcess();
   const { each } = await bytesOf(server.pid, seats, (plans, i) =>
-    (i === 0 ? first : load).order({ do: "connect", url: `${server.url}/relay`, plans, size: 0, speaks: false }),
+    (i === 0 ? first : load).order({ do: "connect", urls: [`${server.url}/relay`], plans, size: 0, speaks: false }),
   );
   return each;
 }
