@@ -1,5 +1,15 @@
 -- Written by `npm run schema` from the migrations; do not edit. Partitions are left out.
 
+create table account_blocks (
+  blocker uuid not null,
+  blocked uuid not null,
+  created_at timestamp with time zone not null,
+  constraint account_blocks_pkey PRIMARY KEY (blocker, blocked),
+  constraint account_blocks_blocked_fkey FOREIGN KEY (blocked) REFERENCES accounts(id) ON DELETE CASCADE,
+  constraint account_blocks_blocker_fkey FOREIGN KEY (blocker) REFERENCES accounts(id) ON DELETE CASCADE,
+  constraint account_blocks_check CHECK ((blocker <> blocked))
+);
+
 create table accounts (
   id uuid not null,
   username text not null,
@@ -14,6 +24,7 @@ create table accounts (
   password_version integer not null default 1,
   role text not null default 'user'::text,
   disabled_at timestamp with time zone,
+  display_name_key text,
   constraint accounts_email_unique UNIQUE (email_key),
   constraint accounts_username_unique UNIQUE (username_key),
   constraint accounts_pkey PRIMARY KEY (id),
@@ -160,6 +171,27 @@ create table members (
   constraint members_role_check CHECK ((role = ANY (ARRAY[1, 2, 3])))
 );
 
+create table private_keys (
+  account uuid not null,
+  version bigint not null,
+  blob text not null,
+  updated_at timestamp with time zone not null,
+  constraint private_keys_pkey PRIMARY KEY (account),
+  constraint private_keys_account_fkey FOREIGN KEY (account) REFERENCES accounts(id) ON DELETE CASCADE
+);
+
+create table profiles (
+  account uuid not null,
+  status text not null,
+  last_seen_to text not null,
+  findable boolean not null,
+  last_seen_on date,
+  constraint profiles_pkey PRIMARY KEY (account),
+  constraint profiles_account_fkey FOREIGN KEY (account) REFERENCES accounts(id) ON DELETE CASCADE,
+  constraint profiles_last_seen_to_check CHECK ((last_seen_to = ANY (ARRAY['everybody'::text, 'contacts'::text, 'nobody'::text]))),
+  constraint profiles_status_check CHECK ((status = ANY (ARRAY['online'::text, 'away'::text, 'offline'::text, 'dnd'::text])))
+);
+
 create table public_keys (
   account uuid not null,
   version integer not null,
@@ -223,6 +255,22 @@ create table socket_tickets (
 CREATE INDEX audit_log_account ON public.audit_log USING btree (account, id) WHERE (account IS NOT NULL);
 
 CREATE INDEX audit_log_at ON public.audit_log USING btree (at);
+create table withheld (
+  conversation uuid not null,
+  reader uuid not null,
+  sender uuid not null,
+  from_seq bigint not null,
+  to_seq bigint,
+  constraint withheld_pkey PRIMARY KEY (conversation, reader, from_seq),
+  constraint withheld_conversation_fkey FOREIGN KEY (conversation) REFERENCES conversations(id),
+  constraint withheld_check CHECK ((to_seq >= from_seq))
+);
+
+CREATE INDEX account_blocks_blocked ON public.account_blocks USING btree (blocked);
+
+CREATE INDEX accounts_by_display_name ON public.accounts USING btree (display_name_key COLLATE "C", id) WHERE (display_name_key IS NOT NULL);
+
+CREATE INDEX accounts_by_username ON public.accounts USING btree (username_key COLLATE "C", id);
 
 CREATE INDEX confirmations_account ON public.confirmations USING btree (account);
 
@@ -259,6 +307,10 @@ CREATE UNIQUE INDEX sessions_live_device ON public.sessions USING btree (device)
 CREATE INDEX socket_tickets_expiry ON public.socket_tickets USING btree (expires_at);
 
 CREATE INDEX socket_tickets_session ON public.socket_tickets USING btree (session);
+
+CREATE INDEX withheld_reader ON public.withheld USING btree (reader);
+
+CREATE INDEX withheld_sender ON public.withheld USING btree (sender);
 
 CREATE OR REPLACE FUNCTION public.append_batch(p_heads uuid[], p_last integer[], p_last_message integer[], p_id uuid[], p_sender uuid[], p_head integer[], p_place integer[], p_counted integer[], p_version integer[], p_kind smallint[], p_expire_after integer[], p_counts boolean[], p_offset integer[], p_length integer[], p_digest bytea, p_body bytea, p_wait boolean)
  RETURNS TABLE(o_status json, o_seq json, o_version json, o_at json, o_expires json)
@@ -432,6 +484,29 @@ begin
   from judged j where j.status <> 0;
 end $function$;
 
+CREATE OR REPLACE FUNCTION public.block_account(p_blocker uuid, p_blocked uuid, p_at timestamp with time zone, p_most integer)
+ RETURNS TABLE(o_status integer, o_conversation uuid, o_seq bigint)
+ LANGUAGE plpgsql
+ SET lock_timeout TO '2s'
+AS $function$
+declare
+  v_id  uuid;
+  v_seq bigint;
+begin
+  perform lock_pair(p_blocker, p_blocked);
+  if (select count(*) from account_blocks b where b.blocker = p_blocker and b.blocked <> p_blocked) >= p_most then
+    return query select 1, null::uuid, null::bigint;
+    return;
+  end if;
+  insert into account_blocks (blocker, blocked, created_at) values (p_blocker, p_blocked, p_at) on conflict do nothing;
+  if not found then return; end if;
+  for v_id in select d from dms_of_pair(p_blocker, p_blocked) d loop
+    update conversations c set members_version = c.members_version + 1 where c.id = v_id returning c.last_seq into v_seq;
+    insert into withheld (conversation, reader, sender, from_seq) values (v_id, p_blocker, p_blocked, v_seq + 1);
+    return query select 0, v_id, v_seq;
+  end loop;
+end $function$;
+
 CREATE OR REPLACE FUNCTION public.change_membership(p_conversation uuid, p_actor uuid, p_change smallint, p_accounts uuid[], p_can_send boolean, p_id uuid, p_digest bytea, p_body bytea, p_limit integer)
  RETURNS TABLE(o_status integer, o_seq bigint, o_version integer, o_at double precision, o_expires double precision)
  LANGUAGE plpgsql
@@ -536,6 +611,39 @@ begin
   return query select 0, p_conversation, 1::bigint, 1, unix_ms(v_at), unix_ms(v_expires);
 end $function$;
 
+CREATE OR REPLACE FUNCTION public.create_dm(p_conversation uuid, p_encryption smallint, p_creator uuid, p_other uuid, p_retention integer, p_dm_key bytea, p_data_key bytea, p_id uuid, p_digest bytea, p_body bytea)
+ RETURNS TABLE(o_status integer, o_conversation uuid, o_seq bigint, o_version integer, o_at double precision, o_expires double precision)
+ LANGUAGE plpgsql
+ SET lock_timeout TO '2s'
+AS $function$
+begin
+  perform lock_pair(p_creator, p_other);
+  if exists (select from account_blocks b where b.blocker = p_creator and b.blocked = p_other)
+     and not exists (select from conversations c where c.dm_key = p_dm_key) then
+    return query select 12, p_conversation, 0::bigint, 0, 0::double precision, null::double precision;
+    return;
+  end if;
+  return query select * from create_conversation(p_conversation, 1::smallint, p_encryption, null, p_creator,
+    array[p_other], p_retention, p_dm_key, p_data_key, p_id, p_digest, p_body);
+  insert into withheld (conversation, reader, sender, from_seq)
+  select p_conversation, b.blocker, b.blocked, 1 from account_blocks b
+  where b.blocker = p_other and b.blocked = p_creator
+    and exists (select from conversations c where c.id = p_conversation)
+  on conflict do nothing;
+end $function$;
+
+CREATE OR REPLACE FUNCTION public.dms_of_pair(p_one uuid, p_other uuid)
+ RETURNS SETOF uuid
+ LANGUAGE sql
+ STABLE
+AS $function$
+  select c.id from members a
+  join members b on b.conversation = a.conversation and b.account = p_other and b.left_seq is null
+  join conversations c on c.id = a.conversation and c.kind = 1
+  where a.account = p_one and a.left_seq is null
+  order by c.id
+$function$;
+
 CREATE OR REPLACE FUNCTION public.ensure_partitions(p_now timestamp with time zone)
  RETURNS integer
  LANGUAGE plpgsql
@@ -606,6 +714,11 @@ begin
   end if;
   raise exception 'Leave the audit log as it is: % is refused', lower(tg_op) using errcode = 'insufficient_privilege';
 end;
+CREATE OR REPLACE FUNCTION public.lock_pair(p_one uuid, p_other uuid)
+ RETURNS void
+ LANGUAGE sql
+AS $function$
+  select pg_advisory_xact_lock(hashtextextended('pair ' || least(p_one, p_other) || ' ' || greatest(p_one, p_other), 0))
 $function$;
 
 CREATE OR REPLACE FUNCTION public.lowest_id_at(p_at timestamp with time zone)
@@ -713,6 +826,27 @@ AS $function$
   select to_timestamp(('x0000' || substr(replace(p_id::text, '-', ''), 1, 12))::bit(64)::bigint / 1000.0)
 $function$;
 
+CREATE OR REPLACE FUNCTION public.unblock_account(p_blocker uuid, p_blocked uuid)
+ RETURNS TABLE(o_conversation uuid, o_seq bigint)
+ LANGUAGE plpgsql
+ SET lock_timeout TO '2s'
+AS $function$
+declare
+  v_id  uuid;
+  v_seq bigint;
+begin
+  perform lock_pair(p_blocker, p_blocked);
+  delete from account_blocks b where b.blocker = p_blocker and b.blocked = p_blocked;
+  for v_id in select w.conversation from withheld w
+              where w.reader = p_blocker and w.sender = p_blocked and w.to_seq is null order by w.conversation loop
+    update conversations c set members_version = c.members_version + 1 where c.id = v_id returning c.last_seq into v_seq;
+    delete from withheld w
+    where w.conversation = v_id and w.reader = p_blocker and w.to_seq is null and w.from_seq > v_seq;
+    update withheld w set to_seq = v_seq where w.conversation = v_id and w.reader = p_blocker and w.to_seq is null;
+    return query select v_id, v_seq;
+  end loop;
+end $function$;
+
 CREATE OR REPLACE FUNCTION public.unix_ms(p_at timestamp with time zone)
  RETURNS double precision
  LANGUAGE sql
@@ -724,3 +858,11 @@ $function$;
 CREATE TRIGGER audit_log_rows BEFORE DELETE OR UPDATE ON public.audit_log FOR EACH ROW EXECUTE FUNCTION keep_audit_log();
 
 CREATE TRIGGER audit_log_whole BEFORE TRUNCATE ON public.audit_log FOR EACH STATEMENT EXECUTE FUNCTION keep_audit_log();
+CREATE OR REPLACE FUNCTION public.withheld_seqs(p_conversation uuid, p_reader uuid)
+ RETURNS int8multirange
+ LANGUAGE sql
+ STABLE
+AS $function$
+  select range_agg(int8range(w.from_seq, w.to_seq, '[]')) from withheld w
+  where w.conversation = p_conversation and w.reader = p_reader
+$function$;

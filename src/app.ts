@@ -40,6 +40,8 @@ import {
   type RequestLimiter,
 } from "./http/mod.ts";
 import { keyRoutes } from "./keys/routes.ts";
+import { createLastSeen } from "./people/mod.ts";
+import { peopleRoutes } from "./people/routes.ts";
 import { type Clock, systemClock } from "./platform/clock.ts";
 import { createLog, type Log } from "./platform/log.ts";
 import { createMailQueue, type MailQueue } from "./platform/mail_queue.ts";
@@ -229,7 +231,7 @@ function openMailTransport({ mail }: Config, log: Log): MailTransport | null {
   }
 }
 
-async function openSpine(ground: Ground, { accounts, conversations }: Slices): Promise<Hub> {
+async function openSpine(ground: Ground, { db, accounts, conversations }: Slices): Promise<Hub> {
   const { config, options, clock, log, metrics, onFault, started } = ground;
   const onStage = stageObserver(metrics);
   const bus = options.bus ?? started.use(openBus(config, onFault, onStage));
@@ -246,6 +248,7 @@ async function openSpine(ground: Ground, { accounts, conversations }: Slices): P
       clock,
       observer: { ...hubObserver(log, metrics, onFault), stage: onStage },
       newRequestId: () => uuidv7(),
+      onLeft: createLastSeen({ db, clock }, (error) => onFault("last seen", error)).left,
       ...options.hub,
     }),
   );
@@ -299,6 +302,11 @@ function sliceRoutes({ config, clock }: Ground, slices: Slices, hub: Hub, limite
     accountRoutes({ accounts, authenticate, addressOf, endSessions }),
     keyRoutes({ keys, authenticate }),
     conversationRoutes({ conversations, authenticate, deliver }),
+    peopleRoutes({
+      people: { db, clock },
+      authenticate,
+      withheldChanged: (people, { conversationId, seq }) => hub.router.membersChanged(people, conversationId, seq),
+    }),
     relayRoutes({
       ...{ accounts, keys, conversations, authenticate, addressOf, endSessions, deliver },
       announceKey: ({ user_id, fingerprint, created_at }) =>

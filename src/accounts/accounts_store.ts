@@ -38,6 +38,7 @@ export interface NewAccount {
   readonly email: string | null;
   readonly emailKey: string | null;
   readonly displayName: string | null;
+  readonly displayNameKey: string | null;
   readonly passwordHash: string;
   readonly now: number;
 }
@@ -47,13 +48,14 @@ export async function insertAccount(
   tx: Sql,
   account: NewAccount,
 ): Promise<"stored" | "username_taken" | "email_taken"> {
-  const { id, username, usernameKey, email, emailKey, displayName, passwordHash } = account;
+  const { id, username, usernameKey, email, emailKey, displayName, displayNameKey, passwordHash } = account;
   try {
     await tx.query(
       `insert into accounts
-         (id, username, username_key, email, email_key, display_name, password_hash, created_at, updated_at)
-       values ($1, $2, $3, $4, $5, $6, $7, $8, $8)`,
-      [id, username, usernameKey, email, emailKey, displayName, passwordHash, new Date(account.now)],
+         (id, username, username_key, email, email_key, display_name, display_name_key, password_hash,
+          created_at, updated_at)
+       values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $9)`,
+      [id, username, usernameKey, email, emailKey, displayName, displayNameKey, passwordHash, new Date(account.now)],
       "accounts_insert",
     );
     return "stored";

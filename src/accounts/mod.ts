@@ -27,6 +27,7 @@ export { type AccessClaims, type AccessTokens, type AccountDeps, type AccountOpt
 export { endedSessions } from "./ended_sessions.ts";
 export { getMe, type UserAnswer } from "./get_me.ts";
 export { mailLanguage } from "./mail_texts.ts";
+export { foldName } from "./names.ts";
 export type { Principal } from "./principal.ts";
 export { purgeSessions } from "./purge_sessions.ts";
 export { type RefreshResult, refreshSession } from "./refresh_session.ts";

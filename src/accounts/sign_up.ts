@@ -51,6 +51,7 @@ export async function signUp(deps: AccountDeps, input: SignUpInput): Promise<Sig
       email: input.email ?? null,
       emailKey: input.email === undefined ? null : foldName(input.email),
       displayName: input.display_name ?? null,
+      displayNameKey: input.display_name === undefined ? null : foldName(input.display_name),
       passwordHash,
       now,
     });

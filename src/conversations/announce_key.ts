@@ -84,5 +84,5 @@ async function announceIn(
     content: notice,
   };
   const head = await deps.heads.atLeast(conversationId, outcome.membersVersion);
-  return { entry, stored: true, recipients: recipientsOf(head, entry.seq) };
+  return { entry, stored: true, recipients: recipientsOf(head, entry) };
 }

@@ -15,21 +15,28 @@ interface HeadSqlRow {
   roles: number[];
   joined: number[];
   can_send: boolean[];
+  readers: AccountId[];
+  up_to: (number | null)[];
 }
 
 /*
- * One statement, so one snapshot: the members are those of that version. Indexes: conversations'
- * key, members_open.
+ * One statement, so one snapshot: the members, and from whom is withheld, are those of that version.
+ * Indexes: conversations' key, members_open, withheld's key.
  */
 const LOAD_HEADS = `
 select c.id, c.kind, c.encryption, c.retention_seconds, c.members_version, c.data_key,
        coalesce(m.accounts, '{}') as accounts, coalesce(m.roles, '{}') as roles,
-       coalesce(m.joined, '{}') as joined, coalesce(m.can_send, '{}') as can_send
+       coalesce(m.joined, '{}') as joined, coalesce(m.can_send, '{}') as can_send,
+       coalesce(w.readers, '{}') as readers, coalesce(w.up_to, '{}') as up_to
 from conversations c
 left join lateral (
   select array_agg(m.account::text) as accounts, array_agg(m.role::int) as roles,
          array_agg(m.joined_seq::float8) as joined, array_agg(m.can_send) as can_send
   from members m where m.conversation = c.id and m.left_seq is null) m on true
+left join lateral (
+  select array_agg(w.reader::text) as readers, array_agg(w.to_seq::float8) as up_to
+  from (select distinct on (w.reader) w.reader, w.to_seq from withheld w where w.conversation = c.id
+        order by w.reader, w.from_seq desc) w) w on true
 where c.id = any ($1::uuid[])`;
 
 /** How many conversations there are, and how many entries their logs ever got; reads them all. */
@@ -39,6 +46,9 @@ export async function countConversations(sql: Sql): Promise<{ conversations: num
   );
   return row ?? { conversations: 0, entries: 0 };
 }
+
+/** Shared by the heads of all conversations where nobody blocks anybody. */
+const NOTHING: ReadonlyMap<AccountId, number> = new Map();
 
 /** Loads heads with their members; those that do not exist are missing. */
 export async function loadHeads(sql: Sql, ids: readonly ConversationId[]): Promise<Head[]> {
@@ -51,6 +61,8 @@ export async function loadHeads(sql: Sql, ids: readonly ConversationId[]): Promi
     membersVersion: row.members_version,
     dataKey: row.data_key,
     members: new Map(row.accounts.map((account, i): [AccountId, Member] => [account, memberAt(row, i)])),
+    withheldUpTo:
+      row.readers.length === 0 ? NOTHING : new Map(row.readers.map((reader, i) => [reader, row.up_to[i] ?? Infinity])),
   }));
 }
 
@@ -117,7 +129,8 @@ export async function findSummary(
 }
 
 const LIST_SUMMARIES = `select ${SUMMARY_COLUMNS} from members m join conversations c on c.id = m.conversation
-  where m.account = $1 and m.left_seq is null
+  where m.account = $1 and m.left_seq is null and not exists (
+      select 1 from withheld w where w.conversation = m.conversation and w.reader = m.account and w.from_seq = 1 and w.to_seq is null)
     and ($2::timestamptz is null or (c.last_activity, c.id) < ($2::timestamptz, $3::uuid))
   order by c.last_activity desc, c.id desc limit $4`;
 

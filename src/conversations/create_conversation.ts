@@ -14,9 +14,10 @@ import {
 import { membershipBody } from "./body.ts";
 import type { ConversationsDeps, Delivery } from "./deps.ts";
 import { insertConversation } from "./membership_store.ts";
+import { recipientsOf } from "./send_message.ts";
 
 /** A new conversation's id is random, so a conflict of it is a fault and no refusal. */
-const REFUSALS = { no_account: "user_not_found", busy: "busy", conflict: "internal" } as const;
+const REFUSALS = { no_account: "user_not_found", busy: "busy", conflict: "internal", blocked: "user_blocked" } as const;
 
 /** What is asked for. */
 export interface CreateConversationInput {
@@ -40,7 +41,7 @@ export interface CreatedConversation {
  * Creates a conversation; asking again for the same dm gives the same one.
  *
  * Errors: `bad_request`, `encryption_unsupported`, `user_not_found` with `details.user_ids`,
- * `too_many_participants`; retryable `busy`.
+ * `user_blocked` where the creator blocks the other of a new dm, `too_many_participants`; retryable `busy`.
  */
 export async function createConversation(
   deps: ConversationsDeps,
@@ -78,7 +79,9 @@ export async function createConversation(
     expiresAt: outcome.expiresAt,
     content: change,
   };
-  return { id: outcome.id, created: true, delivery: { entry, stored: true, recipients: userIds } };
+  // Who blocks the creator is not told; asked always, so that it takes the same time.
+  const recipients = input.type === "dm" ? recipientsOf(await deps.heads.get(outcome.id), entry) : userIds;
+  return { id: outcome.id, created: true, delivery: { entry, stored: true, recipients } };
 }
 
 function checkShape(input: CreateConversationInput, others: readonly AccountId[]): void {

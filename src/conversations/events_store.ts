@@ -69,11 +69,14 @@ export interface EventSqlRow {
 const READ_PAGES = `
 select r.ord::int, w.wanted, s.start, s.top, i.left_seq,
        r.conversation, e.seq, e.id, e.sender, e.kind, e.at, e.expires_at, e.expired,
-       case when e.expired then null else e.body end as body
+       case when e.expired or (e.kind = 1 and e.sender <> r.account and h.seqs @> e.seq) then null else e.body end as body
 from unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::bigint[], $5::timestamptz[])
      with ordinality r(device, account, conversation, after, after_at, ord)
 join conversations c on c.id = r.conversation
 left join device_cursors d on d.device = r.device and d.conversation = r.conversation
+cross join lateral (
+  select range_agg(int8range(w.from_seq, w.to_seq, '[]')) as seqs from withheld w
+  where w.conversation = r.conversation and w.reader = r.account) h
 cross join lateral (
   select m.joined_seq, m.left_seq from members m
   where m.conversation = r.conversation and m.account = r.account
@@ -178,7 +181,8 @@ export interface HistoryRows {
 
 const HISTORY_COLUMNS = `e.conversation, e.seq, e.id, e.sender, e.kind, e.at, e.expires_at,
   coalesce(e.expires_at <= clock_timestamp(), false) as expired,
-  case when e.expires_at <= clock_timestamp() then null else e.body end as body`;
+  case when e.expires_at <= clock_timestamp() or (e.kind = 1 and e.sender <> $2 and (select withheld_seqs($1, $2)) @> e.seq)
+       then null else e.body end as body`;
 
 /** Entries in one of the caller's intervals, for a caller who is a member now. */
 const VISIBLE = `exists (select 1 from members m where m.conversation = $1 and m.account = $2
@@ -238,6 +242,8 @@ cross join lateral (
   join conversations c on c.id = m.conversation
   left join device_cursors d on d.device = r.device and d.conversation = m.conversation
   where m.account = r.account and (r.beyond is null or m.conversation > r.beyond)
+    and not exists (
+      select 1 from withheld w where w.conversation = m.conversation and w.reader = m.account and w.from_seq = 1 and w.to_seq is null)
     and coalesce(m.left_seq, c.last_seq) > coalesce(d.acked_seq, m.joined_seq - 1)
   order by m.conversation, m.joined_seq desc
   limit $4) b

@@ -16,6 +16,11 @@ export interface Head {
   readonly retentionSeconds: number | null;
   readonly membersVersion: number;
   readonly members: ReadonlyMap<AccountId, Member>;
+  /**
+   * Of a dm: who is not given what the other says, or was not, having blocked them (0024), and up to
+   * which seq: infinity while the block lasts.
+   */
+  readonly withheldUpTo: ReadonlyMap<AccountId, number>;
   /** The wrapped data key of a `server` conversation. */
   readonly dataKey: Uint8Array | null;
 }

@@ -56,9 +56,9 @@ export type CreateOutcome =
     }
   /**
    * `conflict`: somebody else has a conversation of this id. `no_account`: one of the people does not
-   * exist. `busy`: the same dm was being made for 2 s.
+   * exist. `busy`: the same dm was being made for 2 s. `blocked`: the creator of a new dm blocks the other.
    */
-  | { readonly status: "conflict" | "no_account" | "busy" };
+  | { readonly status: "conflict" | "no_account" | "busy" | "blocked" };
 
 /** One change of a conversation's members: all of `accountIds` or none. */
 export interface MembershipChangeRequest {
@@ -125,27 +125,34 @@ interface Row {
   readonly expires: number | null;
 }
 
+/** The status of `create_dm` that `create_conversation` does not know. */
+const CREATOR_BLOCKS = 12;
+
 const CREATE = `
   select o_status as status, o_conversation as conversation, o_seq as seq, o_version as version, o_at as at, o_expires as expires
   from create_conversation($1::uuid, $2::smallint, $3::smallint, $4::text, $5::uuid, $6::uuid[],
                            $7::int, $8::bytea, $9::bytea, $10::uuid, $11::bytea, $12::bytea)`;
 
+const CREATE_DM = `
+  select o_status as status, o_conversation as conversation, o_seq as seq, o_version as version, o_at as at, o_expires as expires
+  from create_dm($1::uuid, $2::smallint, $3::uuid, $4::uuid, $5::int, $6::bytea, $7::bytea, $8::uuid, $9::bytea, $10::bytea)`;
+
 /** Stores a conversation with its members and its first event; the second call for a dm is given the first one's. */
 export async function insertConversation(sql: Sql, input: NewConversation): Promise<CreateOutcome> {
   const [type, encryption] = [CONVERSATION_KINDS[input.type], ENCRYPTIONS[input.encryption]];
   const { event } = input;
+  const rest = [
+    ...[input.retentionSeconds, bytes(input.dmKey), bytes(input.dataKey)],
+    ...[event.id, bytes(event.digest), bytes(event.body)],
+  ];
   try {
-    const [row] = await sql.query<Row>(CREATE, [
-      ...[input.id, type, encryption, input.name, input.creatorId, input.otherIds],
-      ...[
-        input.retentionSeconds,
-        bytes(input.dmKey),
-        bytes(input.dataKey),
-        event.id,
-        bytes(event.digest),
-        bytes(event.body),
-      ],
-    ]);
+    const [row] =
+      input.dmKey === null
+        ? await sql.query<Row>(CREATE, [
+            ...[input.id, type, encryption, input.name, input.creatorId, input.otherIds, ...rest],
+          ])
+        : await sql.query<Row>(CREATE_DM, [input.id, encryption, input.creatorId, input.otherIds[0], ...rest]);
+    if (row?.status === CREATOR_BLOCKS) return { status: "blocked" };
     if (row === undefined || row.status > 1) return { status: "conflict" };
     return { ...placeOf(row), id: row.conversation };
   } catch (error) {

@@ -1,7 +1,7 @@
 /**
  * Conversations and their logs: who is in them, what was said, and how far each device is.
  *
- * Owns: the tables conversations, members, events, device_cursors, device_sync, confirmations;
+ * Owns: the tables conversations, members, withheld, events, device_cursors, device_sync, confirmations;
  * the lanes that write the log; the cache of heads; cursors on their way to the database.
  *
  * - An entry is answered after its commit, never before, and has one seq for ever.
@@ -11,10 +11,12 @@
  * May import: protocol, platform, and the door of accounts.
  */
 export { announceKey, type KeyChange } from "./announce_key.ts";
+export { contactsAmong } from "./contacts_store.ts";
 export { type ConversationSummary, countConversations } from "./conversations_store.ts";
 export { type CreateConversationInput, type CreatedConversation, createConversation } from "./create_conversation.ts";
 export type { ConversationsDeps, Delivery } from "./deps.ts";
 export type { BehindRow, PageRequest } from "./events_store.ts";
+export type { Head } from "./head.ts";
 export { type Conversations, type OpenConversationsOptions, openConversations } from "./open.ts";
 export { BEHIND_LIMIT, type Page } from "./page_reader.ts";
 export {

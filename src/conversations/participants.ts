@@ -85,7 +85,7 @@ async function change(
     expiresAt: outcome.expiresAt,
     content,
   };
-  const recipients = recipientsOf(head, outcome.seq);
+  const recipients = recipientsOf(head, entry);
   return { entry, stored: true, recipients, ...(direction === "remove" ? { left: [accountId] } : {}) };
 }
 

@@ -138,7 +138,7 @@ function conclude(
   };
   const stored = outcome.status === "stored";
   const sent = (current: Head | null) =>
-    done({ entry, delivery: { entry, stored, recipients: recipientsOf(current, entry.seq) } });
+    done({ entry, delivery: { entry, stored, recipients: recipientsOf(current, entry) } });
   if (head.membersVersion === outcome.membersVersion) return sent(head);
   deps.heads.atLeast(head.id, outcome.membersVersion).then(sent, (error) => {
     // Stored, but this node cannot learn for whom: the receipt stands, and recipients find it in the log.
@@ -165,10 +165,19 @@ function refuseToMember(
   );
 }
 
-/** The members who may see `seq`. */
-export function recipientsOf(head: Head | null, seq: number): readonly AccountId[] {
+/**
+ * The members who are told of an entry at once: all who may see it. Who blocks its sender finds its
+ * place in the log, later.
+ */
+export function recipientsOf(
+  head: Head | null,
+  { seq, senderId }: Pick<LogEntry, "seq" | "senderId">,
+): readonly AccountId[] {
   if (head === null) return [];
   const recipients: AccountId[] = [];
-  for (const [account, member] of head.members) if (member.joinedSeq <= seq) recipients.push(account);
+  for (const [account, { joinedSeq }] of head.members) {
+    const withheld = account !== senderId && seq <= (head.withheldUpTo.get(account) ?? 0);
+    if (joinedSeq <= seq && !withheld) recipients.push(account);
+  }
   return recipients;
 }

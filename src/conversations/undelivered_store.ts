@@ -16,10 +16,11 @@ select p.* from (
     select e.conversation, e.seq, e.id, e.sender, e.kind, e.at, e.expires_at, e.body, false as expired
     from members m
     join conversations c on c.id = m.conversation
+    cross join lateral (select withheld_seqs(m.conversation, m.account) as seqs) h
     cross join lateral (
       select e.* from events e
       where e.kept = false and e.conversation = m.conversation and e.seq > m.delivered_seq and e.seq >= m.joined_seq
-        and e.kind = 1 and e.sender <> m.account and e.body is not null
+        and e.kind = 1 and e.sender <> m.account and e.body is not null and (h.seqs @> e.seq) is not true
         and (e.expires_at is null or e.expires_at > clock_timestamp())
         and ($2::timestamptz is null or (e.at, e.id) > ($2::timestamptz, $3::uuid))
         and not exists (select 1 from confirmations f
@@ -66,6 +67,7 @@ join members m on m.conversation = e.conversation and m.account = $2
   and m.joined_seq <= e.seq and (m.left_seq is null or e.seq < m.left_seq)
 join conversations c on c.id = e.conversation and c.kind = 1 and c.encryption = 2 and c.retention_seconds is not null
 where e.kept = false and e.id = $1 and e.kind = 1 and e.sender <> $2
+  and (withheld_seqs(e.conversation, $2) @> e.seq) is not true
   and e.day >= (time_of_id($1) at time zone 'utc')::date - 2 and e.day <= (time_of_id($1) at time zone 'utc')::date + 2`;
 
 /** Finds a relayed message by id, for its recipient only. */
@@ -91,6 +93,7 @@ update members m set delivered_seq = greatest(m.delivered_seq, f.seq)
 from (select coalesce((
     select e.seq - 1 from events e
     where e.conversation = $1 and e.seq > $3 and e.kind = 1 and e.sender <> $2 and e.body is not null
+      and ((select withheld_seqs($1, $2)) @> e.seq) is not true
       and (e.expires_at is null or e.expires_at > clock_timestamp())
       and not exists (select 1 from confirmations o where o.conversation = $1 and o.account = $2 and o.seq = e.seq)
     order by e.seq limit 1), (select c.last_seq from conversations c where c.id = $1)) as seq) f

@@ -117,8 +117,8 @@ function exactCors(origins: readonly string[]) {
     origin: (request) => allowed.has(request.headers.get("origin") ?? ""),
     credentials: false, // tokens travel in a header; there are no cookies
     methods: ["GET", "POST", "PUT", "DELETE"],
-    allowedHeaders: ["authorization", "content-type", "idempotency-key", "x-request-id"],
-    exposeHeaders: ["retry-after", "x-request-id"],
+    allowedHeaders: ["authorization", "content-type", "idempotency-key", "if-match", "if-none-match", "x-request-id"],
+    exposeHeaders: ["etag", "retry-after", "x-request-id"],
     maxAge: 600,
   });
 }

@@ -61,6 +61,12 @@ export const LIMITS = {
   sessionsPerAccount: 50,
   /** Members of a group. Beyond: `too_many_participants`. */
   participants: 1_000,
+  /** Members of the largest group whose members are contacts of each other. */
+  contactGroup: 100,
+  /** People whom one account may block. Beyond: `too_many_blocked`. */
+  blocks: 10_000,
+  /** Characters of an encrypted private key. Beyond: `bad_request`. */
+  privateKeyChars: 16_384,
   /** Cursors in one `resume` frame. Beyond: `bad_frame`. */
   resumeCursors: 1_000,
   /** Milliseconds a message id may differ from the database's clock. Beyond: `id_out_of_window`. */

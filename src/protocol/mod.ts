@@ -12,4 +12,5 @@ export * from "./frames.ts";
 export * from "./ids.ts";
 export * from "./limits.ts";
 export * from "./page_place.ts";
+export * from "./people.ts";
 export * from "./rest.ts";

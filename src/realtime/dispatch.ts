@@ -2,6 +2,7 @@
 import {
   type ConversationsDeps,
   findVisibleTop,
+  type Head,
   requireMember,
   type SendMessageInput,
   type SendResult,
@@ -112,6 +113,12 @@ async function markRead(
   });
 }
 
+/** Whether one of the two people of a dm blocks the other: then neither is told what the other does. */
+function isBlocked({ withheldUpTo }: Head): boolean {
+  for (const upTo of withheldUpTo.values()) if (upTo === Number.POSITIVE_INFINITY) return true;
+  return false;
+}
+
 async function tellOthers(
   deps: DispatchDeps,
   actor: UserActor,
@@ -122,6 +129,7 @@ async function tellOthers(
   // Asked where it is counted, in one step: frames that came together would all pass before the first counts.
   if (frame.type !== "message_read" && actor.signalWait() > 0) return;
   const others = [...head.members.keys()].filter((member) => member !== actor.account);
+  // Counted all the same: how much one may still tell must not show who listens.
   actor.signalled(others.length);
-  deps.signal(others, deps.codec.encode(frame));
+  if (!isBlocked(head)) deps.signal(others, deps.codec.encode(frame));
 }

@@ -57,6 +57,8 @@ export interface HubOptions {
   readonly clock: Clock;
   readonly observer: HubObserver;
   readonly newRequestId: () => string;
+  /** A socket of an account has gone. */
+  readonly onLeft?: (account: AccountId) => void;
   /** Milliseconds between two comparisons of a socket's heads; standard 60,000. */
   readonly compareMs?: number;
   /** How a frame is handled; tests put a failing one in its place. */
@@ -283,7 +285,10 @@ export class Hub implements AsyncDisposable {
       acknowledged: ({ principal: { deviceId, accountId } }, conversationId, seq, at) =>
         conversations.cursors.acknowledge({ deviceId, accountId, conversationId, seq, at }),
       deliver: (message) => this.router.deliver(message.delivery),
-      left: () => void conversations.cursors.flush(),
+      left: (account) => {
+        void conversations.cursors.flush();
+        this.#options.onLeft?.(account);
+      },
       stages: this.#stages,
       onFault: observer.fault,
       now: () => steadyNow(clock),

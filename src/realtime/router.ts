@@ -15,7 +15,7 @@ export interface RouterOptions {
   readonly codec: Codec;
   /** Tells the actor of a local account, if there is one. */
   readonly tellLocal: (account: AccountId, message: UserMessage, bytes: number) => void;
-  /** Another node changed who is in a conversation. */
+  /** Somebody changed who is in a conversation, or who is told what is said there. */
   readonly membersChanged: (conversationId: ConversationId) => void;
   /** Hints to this node may have been lost. */
   readonly onDoubt: () => void;
@@ -60,6 +60,12 @@ export class Router {
   /** Says that there may be something new for these accounts. */
   ring(to: readonly AccountId[], conversationId: ConversationId, seq: number): void {
     this.#send({ type: "doorbell", to, conversationId, seq });
+  }
+
+  /** Says to the nodes of these accounts, and to this one, that who is told what in a conversation has changed. */
+  membersChanged(accounts: readonly AccountId[], conversationId: ConversationId, seq: number): void {
+    this.#options.membersChanged(conversationId);
+    this.#send({ type: "doorbell", to: accounts, conversationId, seq, members: true });
   }
 
   /** Sends a frame to whoever of these is connected; it is kept nowhere. */

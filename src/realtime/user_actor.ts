@@ -56,7 +56,7 @@ export interface UserActorDeps {
   /** Delivers what was stored, after its receipt. */
   deliver(message: SentMessage): void;
   /** A socket has gone: its cursors should reach the database soon. */
-  left(): void;
+  left(account: AccountId): void;
   onFault(what: string, error: unknown): void;
   now(): number;
 }
@@ -298,7 +298,7 @@ export class UserActor implements Behaviour<UserMessage> {
     const others = this.#attachments.filter((attachment) => attachment.session !== session);
     if (others.length === this.#attachments.length) return;
     this.#attachments = others;
-    this.#deps.left();
+    this.#deps.left(this.account);
   }
 
   /** The device says where it stands [RES-3]; before there is a feed, that waits for it. */

@@ -1,0 +1,25 @@
+/**
+ * People as others meet them: profiles, whom somebody blocks, and the private keys that clients keep
+ * here sealed. Owns the tables `profiles`, `private_keys` and `account_blocks`.
+ *
+ * - E-mail address, privacy settings and the sealed key are shown to nobody but the account itself.
+ * - Of when somebody was last seen the day is kept, and not even that where they show it to nobody.
+ * - Nobody is told that they are blocked: what they see is what they would see of somebody who is away.
+ *
+ * Lifecycle: nothing to open or close but the queue of {@link createLastSeen}. Routes are in `routes.ts`.
+ * May import protocol, platform, keys, accounts and conversations.
+ */
+export {
+  type BlockedPage,
+  type BlockedUser,
+  blockUser,
+  listBlocked,
+  unblockUser,
+  type WithheldChange,
+} from "./blocks.ts";
+export type { PeopleDeps } from "./deps.ts";
+export { createLastSeen, type LastSeen } from "./last_seen.ts";
+export { type ListUsersInput, listUsers, type UserPage } from "./list_users.ts";
+export { type PrivateKey, type PutPrivateKeyInput, putPrivateKey, readPrivateKey } from "./private_key.ts";
+export { getUser, type OwnProfile, type Profile } from "./profile.ts";
+export { updateUser } from "./update_user.ts";
