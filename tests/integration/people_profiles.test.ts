@@ -16,7 +16,11 @@ describe("a profile", () => {
   test("shows e-mail, privacy and the sealed key to its owner alone", async () => {
     const username = `owner_${crypto.randomUUID().slice(0, 8)}`;
     const email = `${username}@example.org`;
-    await request(server.url, "POST", "/api/auth/signup", { username, email, password: "correct horse battery staple" });
+    await request(server.url, "POST", "/api/auth/signup", {
+      username,
+      email,
+      password: "correct horse battery staple",
+    });
     const body = { username, password: "correct horse battery staple" };
     const token = (await request(server.url, "POST", "/api/auth/signin", body)).json.access_token;
     const me = (await request(server.url, "GET", "/api/auth/me", undefined, token)).json;
@@ -152,7 +156,14 @@ describe("finding people", () => {
     const listed = await find(ann, "limit=3");
     expect(listed.users).toHaveLength(3);
     expect(listed.next).toEqual(expect.any(String));
-    for (const query of ["cursor=x", "cursor=AAAA", `cursor=${"A".repeat(801)}`, "limit=0", "limit=101", `q=${"x".repeat(101)}`]) {
+    for (const query of [
+      "cursor=x",
+      "cursor=AAAA",
+      `cursor=${"A".repeat(801)}`,
+      "limit=0",
+      "limit=101",
+      `q=${"x".repeat(101)}`,
+    ]) {
       expect([query, (await ann.request("GET", `/api/users?${query}`)).status]).toEqual([query, 400]);
     }
     const nul = Buffer.from(`${ann.id}a\0b`).toString("base64url");
