@@ -53,7 +53,7 @@ create table confirmations (
 
 create table conversations (
   id uuid not null,
-  created_by uuid not null,
+  created_by uuid,
   created_at timestamp with time zone not null,
   last_seq bigint not null default 0,
   purged_seq bigint not null default 0,
@@ -71,11 +71,17 @@ create table conversations (
   data_key bytea,
   constraint conversations_dm_key_key UNIQUE (dm_key),
   constraint conversations_pkey PRIMARY KEY (id),
-  constraint conversations_created_by_fkey FOREIGN KEY (created_by) REFERENCES accounts(id),
   constraint conversations_check CHECK ((purged_seq <= last_seq)),
   constraint conversations_encryption_check CHECK ((encryption = ANY (ARRAY[1, 2, 3]))),
   constraint conversations_kind_check CHECK ((kind = ANY (ARRAY[1, 2, 3]))),
   constraint conversations_retention_seconds_check CHECK (((retention_seconds >= 1) AND (retention_seconds <= 2592000)))
+);
+
+create table departures (
+  account uuid not null,
+  asked_at timestamp with time zone not null,
+  constraint departures_pkey PRIMARY KEY (account),
+  constraint departures_account_fkey FOREIGN KEY (account) REFERENCES accounts(id) ON DELETE CASCADE
 );
 
 create table device_cursors (
@@ -214,6 +220,12 @@ create table relay_requests (
   constraint relay_requests_sender_fkey FOREIGN KEY (sender) REFERENCES accounts(id) ON DELETE CASCADE
 );
 
+create table retired_names (
+  name_hash bytea not null,
+  free_at timestamp with time zone not null,
+  constraint retired_names_pkey PRIMARY KEY (name_hash)
+);
+
 create table schema_migrations (
   version integer not null,
   name text not null,
@@ -295,6 +307,8 @@ CREATE INDEX members_account ON public.members USING btree (account, conversatio
 CREATE UNIQUE INDEX members_open ON public.members USING btree (conversation, account) WHERE (left_seq IS NULL);
 
 CREATE INDEX relay_requests_age ON public.relay_requests USING btree (sender, created_at);
+
+CREATE INDEX retired_names_free ON public.retired_names USING btree (free_at);
 
 CREATE INDEX sessions_ended ON public.sessions USING btree (ended_at) WHERE (ended_at IS NOT NULL);
 
@@ -632,6 +646,40 @@ begin
   on conflict do nothing;
 end $function$;
 
+CREATE OR REPLACE FUNCTION public.depart_conversation(p_conversation uuid, p_account uuid, p_id uuid, p_digest bytea, p_body bytea)
+ RETURNS TABLE(o_status integer, o_seq bigint, o_version integer, o_at double precision, o_expires double precision)
+ LANGUAGE plpgsql
+ SET lock_timeout TO '2s'
+ SET enable_seqscan TO 'off'
+AS $function$
+declare
+  v_head    conversations;
+  v_at      timestamptz;
+  v_expires timestamptz;
+  v_seq     bigint;
+begin
+  perform 1 from conversations c where c.id = p_conversation for no key update;
+  -- From here on every statement sees what was committed under the lock.
+  select * into v_head from conversations c where c.id = p_conversation;
+  v_seq := v_head.last_seq + 1;
+  update members m set left_seq = v_seq
+  where m.conversation = p_conversation and m.account = p_account and m.left_seq is null;
+  if not found then
+    return query select 10, 0::bigint, 0, 0::double precision, null::double precision;
+    return;
+  end if;
+  v_at := greatest(date_trunc('milliseconds', clock_timestamp()), v_head.last_activity);
+  v_expires := v_at + make_interval(secs => v_head.retention_seconds);
+  if v_head.kind <> 1 then perform hand_over_ownership(p_conversation); end if;
+  update conversations c
+  set last_seq = v_seq, members_version = c.members_version + 1, last_activity = v_at
+  where c.id = p_conversation;
+  insert into events (kept, day, conversation, seq, id, sender, kind, at, expires_at, counts, counted, digest, body)
+  values (v_head.retention_seconds is null, (v_at at time zone 'utc')::date, p_conversation, v_seq, p_id, p_account, 2,
+          v_at, v_expires, false, v_head.counted, p_digest, p_body);
+  return query select 0, v_seq, v_head.members_version + 1, unix_ms(v_at), unix_ms(v_expires);
+end $function$;
+
 CREATE OR REPLACE FUNCTION public.dms_of_pair(p_one uuid, p_other uuid)
  RETURNS SETOF uuid
  LANGUAGE sql
@@ -688,6 +736,25 @@ begin
     exit when v_left <= 0;
   end loop;
   return p_limit - v_left;
+end $function$;
+
+CREATE OR REPLACE FUNCTION public.forget_member(p_conversation uuid, p_account uuid)
+ RETURNS void
+ LANGUAGE plpgsql
+ SET lock_timeout TO '2s'
+AS $function$
+begin
+  perform 1 from conversations c where c.id = p_conversation for no key update;
+  delete from withheld w where w.conversation = p_conversation and (w.reader = p_account or w.sender = p_account);
+  delete from confirmations f where f.conversation = p_conversation and f.account = p_account;
+  delete from device_cursors d where d.conversation = p_conversation and d.account = p_account;
+  -- dm_key is made from the two ids; nobody can ask for a dm with somebody who is gone.
+  update conversations c set created_by = nullif(c.created_by, p_account), dm_key = null where c.id = p_conversation;
+  if not exists (select from members m where m.conversation = p_conversation and m.left_seq is null) then
+    update conversations c set name = null, data_key = null, created_by = null, purged_seq = c.last_seq
+    where c.id = p_conversation;
+  end if;
+  delete from members m where m.conversation = p_conversation and m.account = p_account;
 end $function$;
 
 CREATE OR REPLACE FUNCTION public.hand_over_ownership(p_conversation uuid)

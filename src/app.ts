@@ -40,7 +40,7 @@ import {
   type RequestLimiter,
 } from "./http/mod.ts";
 import { keyRoutes } from "./keys/routes.ts";
-import { createLastSeen } from "./people/mod.ts";
+import { createLastSeen, type Departures, type DeparturesOptions, startDepartures } from "./people/mod.ts";
 import { peopleRoutes } from "./people/routes.ts";
 import { type Clock, systemClock } from "./platform/clock.ts";
 import { createLog, type Log } from "./platform/log.ts";
@@ -81,6 +81,7 @@ export interface AppOptions {
   readonly signInsPerMinute?: number;
   readonly signUpsPerMinute?: number;
   readonly linksPerMinute?: number;
+  readonly departures?: Pick<DeparturesOptions, "everyMs" | "settleMs">;
   readonly hub?: Pick<HubOptions, "dispatch" | "compareMs">;
 }
 
@@ -291,20 +292,24 @@ function composeServer(ground: Ground, slices: Slices, hub: Hub): AnyElysia {
   });
 }
 
-function sliceRoutes({ config, clock }: Ground, slices: Slices, hub: Hub, limiter: RequestLimiter): AnyElysia[] {
+function sliceRoutes(ground: Ground, slices: Slices, hub: Hub, limiter: RequestLimiter): AnyElysia[] {
+  const { config, clock } = ground;
   const { db, accounts, conversations } = slices;
   const keys = { db, clock };
   const verify = (token: string): Promise<Principal> => verifyAccessToken(accounts, token);
   const authenticate = createAuthenticate({ verify, addressOf, limiter });
   const deliver = (delivery: Delivery): void => hub.router.deliver(delivery);
   const endSessions = (account: AccountId, ids: readonly SessionId[]): void => hub.router.endSessions(account, ids);
+  const departures = openDepartures(ground, slices, { deliver, endSessions });
   return [
     accountRoutes({ accounts, authenticate, addressOf, endSessions }),
     keyRoutes({ keys, authenticate }),
     conversationRoutes({ conversations, authenticate, deliver }),
     peopleRoutes({
+      ...{ accounts, authenticate, addressOf, endSessions },
       people: { db, clock },
-      authenticate,
+      exports: { db, clock, conversations, exporting: new Set() },
+      onClosed: () => departures.look(),
       withheldChanged: (people, { conversationId, seq }) => hub.router.membersChanged(people, conversationId, seq),
     }),
     relayRoutes({
@@ -320,6 +325,20 @@ function sliceRoutes({ config, clock }: Ground, slices: Slices, hub: Hub, limite
       origins: config.corsOrigins,
     }),
   ];
+}
+
+/** Removes closed accounts; ends before the hub does, which tells the others. */
+function openDepartures(
+  { options, onFault, started }: Ground,
+  { accounts, conversations }: Slices,
+  spine: Pick<DeparturesOptions, "deliver" | "endSessions">,
+): Departures {
+  return started.use(
+    startDepartures({
+      ...{ accounts, conversations, ...spine, ...options.departures },
+      onFault: (error) => onFault("departures", error),
+    }),
+  );
 }
 
 function listen({ config, started }: Ground, server: AnyElysia, hub: Hub): NonNullable<AnyElysia["server"]> {

@@ -50,6 +50,8 @@ export interface AccountDeps {
   readonly refreshTokenMs: number;
   /** 32 bytes each: what marks refresh tokens as ours, and what makes the next from the one before. */
   readonly refreshKeys: { readonly tag: Uint8Array; readonly successor: Uint8Array };
+  /** 32 bytes: what the names of people who left are hashed with. */
+  readonly retiredNameKey: Uint8Array;
   /** The hash of a password that nobody has, so that an unknown name takes as long as a known one. */
   readonly dummyHash: string;
 }
@@ -107,6 +109,7 @@ export async function openAccounts(options: AccountOptions): Promise<AccountDeps
       tag: deriveKey(options.secretKey, "sotto refresh tag"),
       successor: deriveKey(options.secretKey, "sotto refresh successor"),
     },
+    retiredNameKey: deriveKey(options.secretKey, "sotto retired names"),
     dummyHash: await passwords.hashPassword(randomBytes(24).toString("base64url")),
   };
 }

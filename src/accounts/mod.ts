@@ -23,6 +23,7 @@ export {
   findUser,
   replacePassword,
 } from "./administer.ts";
+export { closeAccount, closedAccounts, type RemovedAccount, removeAccount } from "./close_account.ts";
 export { type AccessClaims, type AccessTokens, type AccountDeps, type AccountOptions, openAccounts } from "./deps.ts";
 export { endedSessions } from "./ended_sessions.ts";
 export { getMe, type UserAnswer } from "./get_me.ts";

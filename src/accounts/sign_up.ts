@@ -4,6 +4,8 @@ import { AccountId, DomainError, type SignUpBody, uuidv7 } from "../protocol/mod
 import { acceptPassword } from "./accept_password.ts";
 import { insertAccount } from "./accounts_store.ts";
 import { verifyNewAddress } from "./ask_for_link.ts";
+import { retiredNameHash } from "./close_account.ts";
+import { isNameRetired } from "./departures_store.ts";
 import type { AccountDeps } from "./deps.ts";
 import { getMe, type UserAnswer } from "./get_me.ts";
 import type { MailLanguage } from "./mail_texts.ts";
@@ -44,6 +46,7 @@ export async function signUp(deps: AccountDeps, input: SignUpInput): Promise<Sig
   const now = deps.clock.now();
   const accountId = AccountId.parse(uuidv7(now));
   const session = await deps.db.transaction(async (tx) => {
+    if (await isNameRetired(tx, retiredNameHash(deps, input.username), now)) throw new DomainError("username_taken");
     const inserted = await insertAccount(tx, {
       id: accountId,
       username: input.username,

@@ -16,6 +16,7 @@ export { type ConversationSummary, countConversations } from "./conversations_st
 export { type CreateConversationInput, type CreatedConversation, createConversation } from "./create_conversation.ts";
 export type { ConversationsDeps, Delivery } from "./deps.ts";
 export type { BehindRow, PageRequest } from "./events_store.ts";
+export { type ForgetInput, forgetEverywhere } from "./forget_member.ts";
 export type { Head } from "./head.ts";
 export { type Conversations, type OpenConversationsOptions, openConversations } from "./open.ts";
 export { BEHIND_LIMIT, type Page } from "./page_reader.ts";
@@ -26,7 +27,7 @@ export {
   removeParticipant,
   requireMember,
 } from "./participants.ts";
-export { getConversation, listConversations, listMessages, type MessagePage } from "./read_conversations.ts";
+export { getConversation, listConversations, listMessages, type MessagePage, readLog } from "./read_conversations.ts";
 export {
   type SendMessageInput,
   type SendResult,

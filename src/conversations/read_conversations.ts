@@ -37,6 +37,23 @@ export async function listConversations(
   return { conversations, next: more ? { at: last.lastActivity, id: last.id } : null };
 }
 
+/**
+ * The entries behind a seq that somebody may see, or might while they were a member; empty where they never
+ * were. `next` is a seq to go on from, `null` at the end.
+ */
+export async function readLog(
+  deps: ConversationsDeps,
+  input: { readonly accountId: AccountId; readonly conversationId: ConversationId; readonly after: number },
+): Promise<{ readonly entries: readonly LogEntry[]; readonly next: number | null }> {
+  const { accountId, conversationId, after: seq } = input;
+  const { rows, more } = await listHistory(deps.db, {
+    ...{ accountId, conversationId, direction: "after", seq },
+    ...{ limit: LIMITS.pageEvents, bytes: LIMITS.pageBytes },
+  });
+  const entries = await deps.pages.entries(conversationId, rows);
+  return { entries, next: more ? (entries.at(-1)?.seq ?? null) : null };
+}
+
 /** Which page of a log: beyond a seq in one direction, or the newest. */
 export interface ListMessagesInput {
   readonly accountId: AccountId;

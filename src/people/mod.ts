@@ -6,7 +6,10 @@
  * - Of when somebody was last seen the day is kept, and not even that where they show it to nobody.
  * - Nobody is told that they are blocked: what they see is what they would see of somebody who is away.
  *
- * Lifecycle: nothing to open or close but the queue of {@link createLastSeen}. Routes are in `routes.ts`.
+ * - Who leaves for good is gone from here, and from every slice: see `departures.ts`; before, they may take
+ *   everything with them: see `export.ts`.
+ *
+ * Lifecycle: {@link startDepartures} at start, disposed of at the end. Routes are in `routes.ts` and `leaving_routes.ts`.
  * May import protocol, platform, keys, accounts and conversations.
  */
 export {
@@ -17,6 +20,7 @@ export {
   unblockUser,
   type WithheldChange,
 } from "./blocks.ts";
+export { type Departures, type DeparturesOptions, startDepartures } from "./departures.ts";
 export type { PeopleDeps } from "./deps.ts";
 export { createLastSeen, type LastSeen } from "./last_seen.ts";
 export { type ListUsersInput, listUsers, type UserPage } from "./list_users.ts";

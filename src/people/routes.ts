@@ -1,7 +1,6 @@
 /** `/api/users` and `/api/blocks` (family B of the contracts). A route parses, calls one use case, answers. */
 import { Elysia } from "elysia";
 import { z } from "zod";
-import type { Principal } from "../accounts/mod.ts";
 import {
   AccountId,
   DomainError,
@@ -14,22 +13,22 @@ import {
 } from "../protocol/mod.ts";
 import { blockUser, listBlocked, unblockUser, type WithheldChange } from "./blocks.ts";
 import type { PeopleDeps } from "./deps.ts";
+import { type LeavingRoutesContext, leavingRoutes } from "./leaving_routes.ts";
 import { listUsers } from "./list_users.ts";
 import { putPrivateKey, readPrivateKey } from "./private_key.ts";
 import { getUser } from "./profile.ts";
 import { updateUser } from "./update_user.ts";
 
 /** What app.ts passes in. */
-export interface PeopleRoutesContext {
+export interface PeopleRoutesContext extends LeavingRoutesContext {
   readonly people: PeopleDeps;
-  readonly authenticate: (request: Request) => Promise<Principal>;
   /** Lets every node look again who is told what in a dm of two people. Called after the commit. */
   readonly withheldChanged: (people: readonly AccountId[], change: WithheldChange) => void;
 }
 
 const UserParams = z.object({ id: AccountId });
 
-/** The routes under `/api/users`, and `/api/blocks`. */
+/** The routes under `/api/users`, `/api/blocks`, and those of `leaving_routes.ts`. */
 export function peopleRoutes(context: PeopleRoutesContext) {
   const { people, authenticate } = context;
   return new Elysia({ name: "people", prefix: "/api" })
@@ -59,7 +58,8 @@ export function peopleRoutes(context: PeopleRoutesContext) {
       { params: UserParams, body: UpdateUserBody },
     )
     .use(privateKeyRoutes(context))
-    .use(blockRoutes(context));
+    .use(blockRoutes(context))
+    .use(leavingRoutes(context));
 }
 
 /** The caller's id, where that is the one in the address; else `forbidden`. */

@@ -1,0 +1,91 @@
+/**
+ * Taking somebody who leaves for good out of every conversation.
+ *
+ * - The others are told by a membership event, in dms too, and keep the conversation.
+ * - What the person said becomes tombstones, for everybody and at once: the places stay, so the logs stay
+ *   dense, and with them the id of an account that there is no more. Who was a member when stays too.
+ * - Of a conversation that nobody is left in the log and the name go.
+ *
+ * Every step may be repeated, so a call that was cut off is made whole by the next one: a conversation
+ * is done once its member rows are gone. Steps are short, whatever there is.
+ */
+import { type AccountId, type ConversationId, DomainError, type LogEntry, newMessageId } from "../protocol/mod.ts";
+import { membershipBody } from "./body.ts";
+import type { ConversationsDeps, Delivery } from "./deps.ts";
+import {
+  deleteEvents,
+  depart,
+  eraseBodies,
+  forgetDevices,
+  forgetMember,
+  isDeserted,
+  lastSeqOf,
+  listMemberships,
+} from "./forget_store.ts";
+import { recipientsOf } from "./send_message.ts";
+
+const CONVERSATIONS_AT_ONCE = 100;
+/** Places of a log that one statement looks at. */
+const PLACES_AT_ONCE = 2_000;
+
+/** What {@link forgetEverywhere} is told. */
+export interface ForgetInput {
+  readonly accountId: AccountId;
+  /** Hands what was committed to the spine. */
+  readonly deliver: (delivery: Delivery) => void;
+  /** Ends it between two steps. */
+  readonly signal: AbortSignal;
+}
+
+/** Does all that the head of this file says, as far as `signal` lets it. Throws the retryable `busy`. */
+export async function forgetEverywhere(deps: ConversationsDeps, input: ForgetInput): Promise<void> {
+  while (!input.signal.aborted) {
+    const ids = await listMemberships(deps.db, input.accountId, CONVERSATIONS_AT_ONCE);
+    for (const id of ids) await forgetIn(deps, id, input);
+    if (ids.length < CONVERSATIONS_AT_ONCE) break;
+  }
+  // Cursors that were still in this node's memory must not be written after they were removed.
+  await deps.cursors.flush();
+  if (!input.signal.aborted) await forgetDevices(deps.db, input.accountId);
+}
+
+async function forgetIn(deps: ConversationsDeps, id: ConversationId, input: ForgetInput): Promise<void> {
+  const { accountId, signal } = input;
+  await leave(deps, id, input);
+  const deserted = await isDeserted(deps.db, id);
+  // What was said before is all there is: nobody sends without being a member.
+  const end = await lastSeqOf(deps.db, id);
+  for (let from = 1; from <= end; from += PLACES_AT_ONCE) {
+    if (signal.aborted) return;
+    const to = from + PLACES_AT_ONCE - 1;
+    if (deserted) await deleteEvents(deps.db, id, from, to);
+    else await eraseBodies(deps.db, { conversationId: id, accountId, from, to });
+  }
+  if (!signal.aborted && !(await forgetMember(deps.db, id, accountId))) throw new DomainError("busy");
+}
+
+async function leave(deps: ConversationsDeps, conversationId: ConversationId, input: ForgetInput): Promise<void> {
+  const { accountId } = input;
+  const content = { change: "left", user_ids: [accountId] } as const;
+  const body = membershipBody(deps.digestKey, content);
+  const id = newMessageId(deps.clock.now());
+  const outcome = await depart(deps.db, {
+    conversationId,
+    accountId,
+    event: { id, body: body.bytes, digest: body.digest },
+  });
+  if (outcome === "busy") throw new DomainError("busy");
+  if (outcome === null) return;
+  const head = await deps.heads.atLeast(conversationId, outcome.membersVersion);
+  const entry: LogEntry = {
+    kind: "membership",
+    id,
+    conversationId,
+    seq: outcome.seq,
+    senderId: accountId,
+    createdAt: outcome.createdAt,
+    expiresAt: outcome.expiresAt,
+    content,
+  };
+  input.deliver({ entry, stored: true, recipients: recipientsOf(head, entry) });
+}
