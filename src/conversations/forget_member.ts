@@ -67,7 +67,7 @@ async function forgetIn(deps: ConversationsDeps, id: ConversationId, input: Forg
 async function leave(deps: ConversationsDeps, conversationId: ConversationId, input: ForgetInput): Promise<void> {
   const { accountId } = input;
   const content = { change: "left", user_ids: [accountId] } as const;
-  const body = membershipBody(deps.digestKey, content);
+  const body = membershipBody(deps.digests, content);
   const id = newMessageId(deps.clock.now());
   const outcome = await depart(deps.db, {
     conversationId,

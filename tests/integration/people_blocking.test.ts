@@ -63,7 +63,7 @@ describe("blocking", () => {
     expect(nobody.json.error.code).toBe("user_not_found");
   });
 
-  test("the blocker is never given what is said, by socket, after reconnecting, by page, and after the end of the block", async () => {
+  test("the blocker is never given what is said, by socket, after reconnecting, by page, and after the end of the block [BLK-1]", async () => {
     const { ann, ben, id } = await pair();
     using live = await ben.live();
     await post(ann, id, "before");
@@ -92,13 +92,13 @@ describe("blocking", () => {
     expect(JSON.stringify(all)).not.toContain(canary);
   });
 
-  test("the blocked sees of a dm exactly what they would see if the other were away", async () => {
+  test("the blocked sees of a dm exactly what they would see if the other were away [BLK-2]", async () => {
     const [blocked, away] = [await pair(), await pair()];
     await block(blocked.ben, blocked.ann);
     expect(await sawOf(blocked)).toEqual(await sawOf(away));
   });
 
-  test("what node believes what about a block decides nothing: hundreds of sends race with six of them", async () => {
+  test("what node believes what about a block decides nothing: hundreds of sends race with six of them [BLK-1]", async () => {
     const { ann, ben, id } = await pair();
     using reader = await ben.live();
     using writer = await ann.live();
@@ -144,7 +144,7 @@ describe("blocking", () => {
     expect(wrote.map((entry) => entry.type)).toEqual(["membership", ...Array.from({ length: top }, () => "message")]);
   }, 60_000);
 
-  test("a dm that the blocked begin is not listed or pushed to the blocker until the block ends", async () => {
+  test("a dm that the blocked begin is not listed or pushed to the blocker until the block ends [BLK-3]", async () => {
     const [ann, ben] = [await nodes[0].person(), await nodes[1].person()];
     await block(ben, ann);
     using live = await ben.live();
@@ -166,7 +166,7 @@ describe("blocking", () => {
     expect(JSON.stringify(await history(ben, dms[0] as ConversationId))).not.toContain("hello");
   });
 
-  test("neither is told that the other types or has read, and both are once it ends", async () => {
+  test("neither is told that the other types or has read, and both are once it ends [BLK-3]", async () => {
     const { ann, ben, id } = await pair();
     await post(ann, id, "before");
     using a = await ann.live();

@@ -6,7 +6,9 @@ import { join } from "node:path";
 import type { Sql } from "../../src/platform/postgres.ts";
 import { type ConversationId, newMessageId } from "../../src/protocol/mod.ts";
 import { MemoryBus } from "../../src/realtime/mod.ts";
-import { type Person, request, startApp, type TestApp } from "../support/app.ts";
+import { Person, request, startApp, type TestApp } from "../support/app.ts";
+import { createTestDatabase } from "../support/postgres.ts";
+import { ServerProcess } from "../support/server_process.ts";
 import { waitUntil } from "../support/wait.ts";
 
 const PASSWORD = "correct horse battery staple";
@@ -128,8 +130,7 @@ describe("the archive", () => {
     const path = `/api/conversations/${dm}/messages?after_seq=0`;
     expect(log).toEqual((await ann.request("GET", path)).json.messages);
     const all = [...files].join("\n");
-    expect(all).not.toContain(`${cem.id}"`.slice(0, 0) || "password_hash");
-    expect(all).not.toMatch(/refresh_hash|previous_hash|argon2/);
+    expect(all).not.toMatch(/password_hash|refresh_hash|previous_hash|argon2/);
     expect(files.get("tables/account_blocks.000001.ndjson")).toBeUndefined();
     expect(files.get("tables/withheld.000001.ndjson")).toBeUndefined();
     expect(rowsOf(await archiveOf(ben), "accounts").map(({ id }) => id)).toEqual([ben.id]);
@@ -138,13 +139,16 @@ describe("the archive", () => {
   test("of a hundred thousand messages is written in bounded memory", async () => {
     const [ann, ben] = await Promise.all([nodes[0].person(), nodes[0].person()]);
     const id = await ann.group([ben]);
-    await nodes[0].db.query(
-      `insert into events (kept, day, conversation, seq, id, sender, kind, at, counts, counted, digest, body)
-       select true, current_date, $1, n, gen_random_uuid(), $2, 1, now(), true, n, '\\x00000000000000000000000000000000',
-              convert_to('{"message_type":"text","encrypted_content":"' || repeat('QUJD', 100) || '"}', 'UTF8')
-       from generate_series(2, 100001) n`,
-      [id, ann.id],
-    );
+    for (let from = 2; from <= 100_001; from += 10_000) {
+      await nodes[0].db.query(
+        `insert into events (kept, day, conversation, seq, id, sender, kind, at, counts, counted, digest, body)
+         select true, current_date, $1, n, gen_random_uuid(), $2, 1, now(), true, n, '\\x00000000000000000000000000000000',
+                convert_to('{"message_type":"text","encrypted_content":"' || repeat('QUJD', 100) || '"}', 'UTF8')
+         from generate_series($3::int, $3 + 9999) n`,
+        [id, ann.id, from],
+      );
+    }
+    await nodes[0].db.query("analyze events_kept"); // as the server does by itself once so much has come
     await nodes[0].db.query("update conversations set last_seq = 100001, counted = 100000 where id = $1", [id]);
     const response = await fetch(`${ann.url}/api/auth/export`, {
       method: "POST",
@@ -167,7 +171,7 @@ describe("the archive", () => {
 });
 
 describe("leaving for good", () => {
-  test("asks for the password, closes sockets on every node, and leaves nothing but places in others' logs", async () => {
+  test("asks for the password, closes sockets on every node, and leaves nothing but places in others' logs [LEAVE-1]", async () => {
     const { ann, ben, dm, group, mark } = await settled();
     const far = await ann.signIn({ url: nodes[1].url });
     using here = await ann.live();
@@ -218,6 +222,40 @@ describe("leaving for good", () => {
     expect(kept.every(({ bare }) => bare)).toBe(true);
   }, 60_000);
 
+  test("is finished by another server where one was killed in the middle of it", async () => {
+    await using database = await createTestDatabase();
+    await using server = await ServerProcess.start({ DATABASE_URL: database.url });
+    const [ann, ben] = [await Person.signUp(server.url, "ann"), await Person.signUp(server.url, "ben")];
+    // So much that it cannot be done before the server is killed.
+    const groups: ConversationId[] = [];
+    for (let i = 0; i < 150; i++) groups.push(await ann.group([ben]));
+    await Promise.all(groups.map((id) => post(ann, id, "YW5u")));
+    const remaining = async () =>
+      (await database.db.query("select 1 from members where account = $1", [ann.id])).length;
+    expect((await leave(ann)).status).toBe(202);
+    await waitUntil("it has begun", async () => (await remaining()) < groups.length);
+    await server.signal("SIGKILL");
+    expect(await remaining()).toBeGreaterThan(0);
+    expect(await database.db.query("select 1 from accounts where id = $1", [ann.id])).toHaveLength(1);
+    await server.startAgain();
+    await gone(database.db, ann);
+    const said = "select 1 from events where sender = $1 and kind = 1 and body is not null";
+    expect(await database.db.query(said, [ann.id])).toEqual([]);
+    const again = await request(server.url, "POST", "/api/auth/signin", { username: "ben", password: PASSWORD });
+    for (const id of groups) {
+      const page = await request(
+        server.url,
+        "GET",
+        `/api/conversations/${id}/messages`,
+        undefined,
+        again.json.access_token,
+      );
+      const left = page.json.messages.filter(({ type }: { type: string }) => type === "membership");
+      // Told once, whoever finished it.
+      expect(left).toHaveLength(2);
+    }
+  }, 120_000);
+
   test("keeps the name from others for thirty days", async () => {
     const ann = await nodes[0].person();
     expect((await leave(ann)).status).toBe(202);
@@ -233,7 +271,8 @@ describe("leaving for good", () => {
     const ann = await nodes[0].person();
     const statuses = (await Promise.all(Array.from({ length: 50 }, () => leave(ann)))).map(({ status }) => status);
     expect(statuses.filter((status) => status === 202)).toHaveLength(1);
-    expect(statuses.filter((status) => ![202, 401, 403].includes(status))).toEqual([]);
+    // 503: more at once than a slow machine has connections for; nothing was changed by it.
+    expect(statuses.filter((status) => ![202, 401, 403, 503].includes(status))).toEqual([]);
     await gone(nodes[0].db, ann);
   }, 60_000);
 });
