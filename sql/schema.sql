@@ -264,9 +264,6 @@ create table socket_tickets (
   constraint socket_tickets_session_fkey FOREIGN KEY (session) REFERENCES sessions(id) ON DELETE CASCADE
 );
 
-CREATE INDEX audit_log_account ON public.audit_log USING btree (account, id) WHERE (account IS NOT NULL);
-
-CREATE INDEX audit_log_at ON public.audit_log USING btree (at);
 create table withheld (
   conversation uuid not null,
   reader uuid not null,
@@ -283,6 +280,10 @@ CREATE INDEX account_blocks_blocked ON public.account_blocks USING btree (blocke
 CREATE INDEX accounts_by_display_name ON public.accounts USING btree (display_name_key COLLATE "C", id) WHERE (display_name_key IS NOT NULL);
 
 CREATE INDEX accounts_by_username ON public.accounts USING btree (username_key COLLATE "C", id);
+
+CREATE INDEX audit_log_account ON public.audit_log USING btree (account, id) WHERE (account IS NOT NULL);
+
+CREATE INDEX audit_log_at ON public.audit_log USING btree (at);
 
 CREATE INDEX confirmations_account ON public.confirmations USING btree (account);
 
@@ -781,6 +782,8 @@ begin
   end if;
   raise exception 'Leave the audit log as it is: % is refused', lower(tg_op) using errcode = 'insufficient_privilege';
 end;
+$function$;
+
 CREATE OR REPLACE FUNCTION public.lock_pair(p_one uuid, p_other uuid)
  RETURNS void
  LANGUAGE sql
@@ -922,9 +925,6 @@ AS $function$
   select (extract(epoch from p_at) * 1000)::double precision
 $function$;
 
-CREATE TRIGGER audit_log_rows BEFORE DELETE OR UPDATE ON public.audit_log FOR EACH ROW EXECUTE FUNCTION keep_audit_log();
-
-CREATE TRIGGER audit_log_whole BEFORE TRUNCATE ON public.audit_log FOR EACH STATEMENT EXECUTE FUNCTION keep_audit_log();
 CREATE OR REPLACE FUNCTION public.withheld_seqs(p_conversation uuid, p_reader uuid)
  RETURNS int8multirange
  LANGUAGE sql
@@ -933,3 +933,7 @@ AS $function$
   select range_agg(int8range(w.from_seq, w.to_seq, '[]')) from withheld w
   where w.conversation = p_conversation and w.reader = p_reader
 $function$;
+
+CREATE TRIGGER audit_log_rows BEFORE DELETE OR UPDATE ON public.audit_log FOR EACH ROW EXECUTE FUNCTION keep_audit_log();
+
+CREATE TRIGGER audit_log_whole BEFORE TRUNCATE ON public.audit_log FOR EACH STATEMENT EXECUTE FUNCTION keep_audit_log();

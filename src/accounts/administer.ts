@@ -43,7 +43,8 @@ export async function createAccount(tx: Sql, account: CreatedAccount): Promise<A
   const { username, email, displayName, passwordHash, role, now } = account;
   const id = AccountId.parse(uuidv7(now));
   const emailKey = email === null ? null : foldName(email);
-  const names = { username, usernameKey: foldName(username), email, emailKey, displayName };
+  const displayNameKey = displayName === null ? null : foldName(displayName);
+  const names = { username, usernameKey: foldName(username), email, emailKey, displayName, displayNameKey };
   const inserted = await insertAccount(tx, { id, ...names, passwordHash, now });
   if (inserted !== "stored") throw new DomainError(inserted);
   await setRole(tx, id, role);

@@ -40,6 +40,7 @@ export const EXPORTED: readonly ExportedTable[] = [
   exported("device_cursors", "x.account", "x.device || ' ' || x.conversation"),
   exported("device_sync", "x.account", "x.device::text"),
   exported("confirmations", "x.account", "x.conversation || ' ' || x.seq"),
+  exported("audit_log", "x.account", "lpad(x.id::text, 20, '0')", ["actor"]),
   exported("relay_requests", "x.sender", "x.message::text", ["key_hash", "digest"]),
 ];
 

@@ -70,12 +70,12 @@ select f.key, ${COLUMNS}
 from (
   (select a.username_key as key, a.id from accounts a left join profiles p on p.account = a.id
    where a.username_key collate "C" >= $1 and a.username_key collate "C" < $1 || U&'\\+10FFFF'
-     and (a.username_key collate "C", a.id) > ($2 collate "C", $3::uuid) and coalesce(p.findable, true)
+     and (a.username_key collate "C", a.id) > ($2 collate "C", $3::uuid) and coalesce(p.findable, true) and a.disabled_at is null
    order by a.username_key collate "C", a.id limit $4)
   union all
   (select a.display_name_key, a.id from accounts a left join profiles p on p.account = a.id
    where a.display_name_key collate "C" >= $1 and a.display_name_key collate "C" < $1 || U&'\\+10FFFF'
-     and (a.display_name_key collate "C", a.id) > ($2 collate "C", $3::uuid) and coalesce(p.findable, true)
+     and (a.display_name_key collate "C", a.id) > ($2 collate "C", $3::uuid) and coalesce(p.findable, true) and a.disabled_at is null
      and not starts_with(a.username_key, $1)
    order by a.display_name_key collate "C", a.id limit $4)) f
 join accounts a on a.id = f.id
@@ -84,7 +84,7 @@ order by f.key collate "C", f.id limit $4`;
 
 const LOWEST_ID = "00000000-0000-0000-0000-000000000000";
 
-/** Those who let themselves be found and whose user name or display name begins so. */
+/** Those who let themselves be found, are not disabled, and whose user name or display name begins so. */
 export async function searchProfiles(
   sql: Sql,
   request: SearchRequest,
