@@ -162,8 +162,12 @@ describe("the archive", () => {
     let most = 0;
     const gunzip = new DecompressionStream("gzip");
     let lines = 0;
+    let looked = 0;
     for await (const chunk of (response.body as ReadableStream<Uint8Array>).pipeThrough(gunzip as never)) {
       for (const byte of chunk as Uint8Array) if (byte === 10) lines++;
+      if (lines - looked < 10_000) continue;
+      looked = lines;
+      Bun.gc(true); // when garbage is collected otherwise is the machine's affair
       most = Math.max(most, process.memoryUsage().rss);
     }
     expect(lines).toBeGreaterThan(100_000);
