@@ -39,7 +39,6 @@ const PACKAGES: Readonly<Record<string, (path: string) => boolean>> = {
   "@elysiajs/jwt": mayUseElysia,
   "@zxcvbn-ts/core": (path) => path === "src/accounts/password_rules.ts",
   "@zxcvbn-ts/language-common": (path) => path === "src/accounts/password_rules.ts",
-  "rate-limiter-flexible": (path) => /^src\/(accounts|http|platform)\//.test(path),
 };
 
 function mayUseElysia(path: string): boolean {

@@ -198,6 +198,12 @@ create table profiles (
   constraint profiles_status_check CHECK ((status = ANY (ARRAY['online'::text, 'away'::text, 'offline'::text, 'dnd'::text])))
 );
 
+create table password_guesses (
+  subject bytea not null,
+  paid_until timestamp with time zone not null,
+  constraint password_guesses_pkey PRIMARY KEY (subject)
+);
+
 create table public_keys (
   account uuid not null,
   version integer not null,
@@ -306,6 +312,8 @@ CREATE INDEX mail_links_of_account ON public.mail_links USING btree (account, pu
 CREATE INDEX members_account ON public.members USING btree (account, conversation);
 
 CREATE UNIQUE INDEX members_open ON public.members USING btree (conversation, account) WHERE (left_seq IS NULL);
+
+CREATE INDEX password_guesses_paid ON public.password_guesses USING btree (paid_until);
 
 CREATE INDEX relay_requests_age ON public.relay_requests USING btree (sender, created_at);
 

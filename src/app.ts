@@ -6,6 +6,7 @@ import type { AnyElysia } from "elysia";
 import packageJson from "../package.json" with { type: "json" };
 import {
   type AccountDeps,
+  type AccountRates,
   accountExists,
   endedSessions,
   openAccounts,
@@ -31,13 +32,13 @@ import {
   addressOf,
   createAccessTokens,
   createAuthenticate,
-  createRequestLimiter,
+  createRequestThrottle,
   createServer,
   healthRoutes,
   infoRoutes,
   jwksRoutes,
   metricsRoutes,
-  type RequestLimiter,
+  type RequestThrottle,
 } from "./http/mod.ts";
 import { keyRoutes } from "./keys/routes.ts";
 import { createLastSeen, type Departures, type DeparturesOptions, startDepartures } from "./people/mod.ts";
@@ -54,6 +55,9 @@ import {
 import { createMetrics, type Metrics } from "./platform/metrics.ts";
 import { createPasswordHasher } from "./platform/password_hash.ts";
 import { type Database, openDatabase, pingDatabase } from "./platform/postgres.ts";
+import { MemoryRateLimiter, type RateLimiter } from "./platform/rate_limit.ts";
+import { RedisRateLimiter } from "./platform/rate_limit_redis.ts";
+import { openRedis } from "./platform/redis.ts";
 import { type AccountId, type SessionId, uuidv7 } from "./protocol/mod.ts";
 import {
   type Bus,
@@ -78,10 +82,9 @@ export interface AppOptions {
   readonly metrics?: Metrics;
   /** Milliseconds between two writes of acknowledged cursors; standard 10,000. */
   readonly cursorFlushMs?: number;
-  readonly signInsPerMinute?: number;
-  readonly signUpsPerMinute?: number;
-  readonly linksPerMinute?: number;
   readonly departures?: Pick<DeparturesOptions, "everyMs" | "settleMs">;
+  /** In the place of some of the standard rates of sign-ins and the like. */
+  readonly rates?: AccountRates;
   readonly hub?: Pick<HubOptions, "dispatch" | "compareMs">;
 }
 
@@ -109,6 +112,7 @@ interface Ground {
   readonly clock: Clock;
   readonly log: Log;
   readonly metrics: Metrics;
+  readonly limiter: RateLimiter;
   readonly onFault: (part: string, error: unknown) => void;
   /** Takes what was started apart again, last first. */
   readonly started: AsyncDisposableStack;
@@ -127,7 +131,9 @@ export async function createApp(config: Config, options: AppOptions): Promise<Ap
   const log = options.log ?? createLog({ level: config.logLevel, pretty: !config.production });
   const metrics = options.metrics ?? createMetrics();
   const onFault = faultReporter(log, metrics);
-  const ground: Ground = { config, options, clock: options.clock ?? systemClock, log, metrics, onFault, started };
+  const clock = options.clock ?? systemClock;
+  const limiter = openLimiter(config, clock, metrics, onFault, started);
+  const ground: Ground = { config, options, clock, log, metrics, limiter, onFault, started };
   const slices = await openSlices(ground, (conversationId, recipients, seq) =>
     hub.router.ring(recipients, conversationId, seq),
   );
@@ -148,7 +154,7 @@ export async function createApp(config: Config, options: AppOptions): Promise<Ap
 }
 
 async function openSlices(ground: Ground, onLate: OpenConversationsOptions["onLate"]): Promise<Slices> {
-  const { config, options, clock, metrics, onFault, started } = ground;
+  const { config, options, clock, metrics, limiter, onFault, started } = ground;
   const open = (url: string, poolSize?: number): Database =>
     started.use(
       openDatabase(url, {
@@ -173,9 +179,8 @@ async function openSlices(ground: Ground, onLate: OpenConversationsOptions["onLa
     secretKey: config.secretKey,
     accessTokenMinutes: config.accessTokenMinutes,
     refreshTokenDays: config.refreshTokenDays,
-    ...(options.signInsPerMinute === undefined ? {} : { signInsPerMinute: options.signInsPerMinute }),
-    ...(options.signUpsPerMinute === undefined ? {} : { signUpsPerMinute: options.signUpsPerMinute }),
-    ...(options.linksPerMinute === undefined ? {} : { linksPerMinute: options.linksPerMinute }),
+    limiter,
+    ...(options.rates === undefined ? {} : { rates: options.rates }),
   });
   const conversations = started.use(
     await openConversations({
@@ -261,17 +266,16 @@ async function openSpine(ground: Ground, { db, accounts, conversations }: Slices
 }
 
 function composeServer(ground: Ground, slices: Slices, hub: Hub): AnyElysia {
-  const { config, clock, log, metrics } = ground;
+  const { config, clock, log, metrics, limiter } = ground;
   const refused = metrics.counter("sotto_requests_limited_total", "Requests beyond the limit of an account or address");
-  const limiter = createRequestLimiter({
-    perMinute: config.rateLimitPerMinute,
-    burst: config.rateLimitBurst,
-    clock,
+  const throttle = createRequestThrottle({
+    limiter,
+    rate: { perMinute: config.rateLimitPerMinute, burst: config.rateLimitBurst },
     onRefused: () => refused.increase(),
   });
   return createServer({
     log,
-    limiter,
+    throttle,
     ...requestObserver(metrics),
     corsOrigins: config.corsOrigins,
     trustedProxies: config.trustedProxies,
@@ -287,17 +291,17 @@ function composeServer(ground: Ground, slices: Slices, hub: Hub): AnyElysia {
         isDraining: () => hub.draining,
       }),
       metricsRoutes({ text: () => metrics.text(), token: config.metricsToken }),
-      ...sliceRoutes(ground, slices, hub, limiter),
+      ...sliceRoutes(ground, slices, hub, throttle),
     ],
   });
 }
 
-function sliceRoutes(ground: Ground, slices: Slices, hub: Hub, limiter: RequestLimiter): AnyElysia[] {
+function sliceRoutes(ground: Ground, slices: Slices, hub: Hub, throttle: RequestThrottle): AnyElysia[] {
   const { config, clock } = ground;
   const { db, accounts, conversations } = slices;
   const keys = { db, clock };
   const verify = (token: string): Promise<Principal> => verifyAccessToken(accounts, token);
-  const authenticate = createAuthenticate({ verify, addressOf, limiter });
+  const authenticate = createAuthenticate({ verify, addressOf, throttle });
   const deliver = (delivery: Delivery): void => hub.router.deliver(delivery);
   const endSessions = (account: AccountId, ids: readonly SessionId[]): void => hub.router.endSessions(account, ids);
   const departures = openDepartures(ground, slices, { deliver, endSessions });
@@ -362,6 +366,27 @@ function openBus(
 ): Bus {
   if (redisUrl === null) return new MemoryBus();
   return new RedisBus({ url: redisUrl, newToken: uuidv7, onFault: (error) => onFault("bus", error), onStage });
+}
+
+/** How nodes count requests together; alone it counts in memory. */
+function openLimiter(
+  config: Config,
+  clock: Clock,
+  metrics: Metrics,
+  onFault: Ground["onFault"],
+  started: AsyncDisposableStack,
+): RateLimiter {
+  if (config.redisUrl === null) return new MemoryRateLimiter(clock);
+  // A connection of its own: what waits for the bus shall not wait for limits, nor they for it.
+  const redis = started.use(openRedis(config.redisUrl, { onFault: (error) => onFault("limits", error) }));
+  const limiter = new RedisRateLimiter({
+    redis,
+    clock,
+    secretKey: config.secretKey,
+    onFault: (error) => onFault("limits", error),
+  });
+  metrics.measured("sotto_limits_shared", "1 while limits hold for all nodes together", () => (limiter.shared ? 1 : 0));
+  return limiter;
 }
 
 /** Lets requests under way be answered, for a while, and then cuts what is left. */

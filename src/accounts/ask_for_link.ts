@@ -37,7 +37,7 @@ export async function askForLink(
   const { purpose, language } = input;
   const mails = requireMails(deps);
   const key = foldName(input.email);
-  await deps.linkThrottle.take({ address: input.address, name: key });
+  await throttle(deps, input.address, key);
   mails.post(async () => {
     const account = await findByEmail(deps.db, key);
     // Sent to the address as it was registered: what was typed now may only look like it.
@@ -79,7 +79,7 @@ export async function askForVerification(
   input: AskInput & { readonly accountId: AccountId },
 ): Promise<LinkAsked> {
   const mails = requireMails(deps);
-  await deps.linkThrottle.take({ address: input.address, name: input.accountId });
+  await throttle(deps, input.address, input.accountId);
   postVerification(deps, mails, input.accountId, input.language);
   return answerFor("verify_email");
 }
@@ -95,6 +95,15 @@ function postVerification(deps: AccountDeps, mails: MailQueue, accountId: Accoun
     if (account === undefined || account.email === null || account.emailVerified) return null;
     return writeLinkMail(deps, { accountId, purpose: "verify_email", email: account.email }, language);
   });
+}
+
+function throttle(deps: AccountDeps, address: string, name: string): Promise<void> {
+  return deps.throttle.take(
+    ["mail_name_address", `${address} ${name}`],
+    ["mail_address", address],
+    ["mail_name", name],
+    ["mail_everybody", ""],
+  );
 }
 
 function requireMails({ mails }: AccountDeps): MailQueue {

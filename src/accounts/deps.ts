@@ -4,11 +4,12 @@ import type { Clock } from "../platform/clock.ts";
 import type { MailQueue } from "../platform/mail_queue.ts";
 import type { PasswordHasher } from "../platform/password_hash.ts";
 import type { Database } from "../platform/postgres.ts";
+import type { RateLimiter } from "../platform/rate_limit.ts";
 import { deriveKey } from "../platform/secrets.ts";
 import { type AccountId, type DeviceId, LIMITS, type SessionId } from "../protocol/mod.ts";
 import { lookAtSession } from "./look_at_session.ts";
 import { createSessionLiveness, type SessionLiveness } from "./session_liveness.ts";
-import { createThrottle, type Throttle } from "./throttle.ts";
+import { ACCOUNT_RATES, type AccountPolicy, type AccountRates, createThrottle, type Throttle } from "./throttle.ts";
 
 /** What an access token says. Times are milliseconds since the epoch. */
 export interface AccessClaims {
@@ -32,10 +33,6 @@ export interface AccountDeps {
   readonly passwords: PasswordHasher;
   readonly accessTokens: AccessTokens;
   readonly liveness: SessionLiveness;
-  readonly signInThrottle: Throttle;
-  readonly signUpThrottle: Throttle;
-  /** Of links that are asked for. */
-  readonly linkThrottle: Throttle;
   /** Characters that a password to choose has at least. */
   readonly passwordLeast: number;
   /** `null` where the server sends no mails. */
@@ -46,12 +43,16 @@ export interface AccountDeps {
     /** The server's name in mails. */
     readonly server: string;
   };
+  readonly throttle: Throttle<AccountPolicy>;
   readonly accessTokenMs: number;
   readonly refreshTokenMs: number;
   /** 32 bytes each: what marks refresh tokens as ours, and what makes the next from the one before. */
   readonly refreshKeys: { readonly tag: Uint8Array; readonly successor: Uint8Array };
   /** 32 bytes: what the names of people who left are hashed with. */
   readonly retiredNameKey: Uint8Array;
+  /** 32 bytes each: for the tokens of known devices, and for what guesses are counted by. */
+  readonly deviceKey: Uint8Array;
+  readonly guessKey: Uint8Array;
   /** The hash of a password that nobody has, so that an unknown name takes as long as a known one. */
   readonly dummyHash: string;
 }
@@ -67,12 +68,9 @@ export interface AccountOptions {
   readonly accessTokenMinutes: number;
   /** Days until an unused refresh token ends; each use begins them anew, up to `SESSION_DAYS`. */
   readonly refreshTokenDays: number;
-  /** Sign-ins a minute for one name from one address; standard 10. The address itself has three times as many. */
-  readonly signInsPerMinute?: number;
-  /** Registrations a minute from one address; standard 5. */
-  readonly signUpsPerMinute?: number;
-  /** Links a minute for one mailbox from one address; standard 5. The address itself has three times as many. */
-  readonly linksPerMinute?: number;
+  readonly limiter: RateLimiter;
+  /** In the place of some of {@link ACCOUNT_RATES}. */
+  readonly rates?: AccountRates;
   /** Characters that a password to choose has at least; standard and least {@link LIMITS.passwordLeast}. */
   readonly passwordLeast?: number;
   /** Sends mails; absent: the server sends none. */
@@ -81,15 +79,11 @@ export interface AccountOptions {
   readonly linkUrl?: string;
 }
 
-/** Several people may sit behind one address; a guesser who tries many names from it is still slow. */
-const ADDRESS_FACTOR = 3;
 const DAY_MS = 24 * 60 * 60 * 1_000;
 
 /** Puts together what the use cases need. Hashes one password, which takes as long as a sign-in. */
 export async function openAccounts(options: AccountOptions): Promise<AccountDeps> {
   const { db, clock, passwords, accessTokens } = options;
-  const signIns = options.signInsPerMinute ?? 10;
-  const links = options.linksPerMinute ?? 5;
   const linkUrl = options.linkUrl ?? "http://localhost";
   return {
     db,
@@ -97,9 +91,7 @@ export async function openAccounts(options: AccountOptions): Promise<AccountDeps
     passwords,
     accessTokens,
     liveness: createSessionLiveness({ clock, look: (sessionId) => lookAtSession({ db, clock }, sessionId) }),
-    signInThrottle: createThrottle({ perName: signIns, perAddress: signIns * ADDRESS_FACTOR }),
-    signUpThrottle: createThrottle({ perAddress: options.signUpsPerMinute ?? 5 }),
-    linkThrottle: createThrottle({ perName: links, perAddress: links * ADDRESS_FACTOR }),
+    throttle: createThrottle({ limiter: options.limiter, rates: { ...ACCOUNT_RATES, ...options.rates } }),
     passwordLeast: Math.max(LIMITS.passwordLeast, options.passwordLeast ?? 0),
     mails: options.mails ?? null,
     links: { url: linkUrl, server: new URL(linkUrl).host },
@@ -110,6 +102,8 @@ export async function openAccounts(options: AccountOptions): Promise<AccountDeps
       successor: deriveKey(options.secretKey, "sotto refresh successor"),
     },
     retiredNameKey: deriveKey(options.secretKey, "sotto retired names"),
+    deviceKey: deriveKey(options.secretKey, "sotto device token"),
+    guessKey: deriveKey(options.secretKey, "sotto password guesses"),
     dummyHash: await passwords.hashPassword(randomBytes(24).toString("base64url")),
   };
 }

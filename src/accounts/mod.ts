@@ -1,6 +1,6 @@
 /**
  * Accounts: who there is, and who is signed in. Owns the tables `accounts`, `devices`, `sessions`,
- * `socket_tickets` and `mail_links`.
+ * `socket_tickets`, `mail_links` and `password_guesses`.
  *
  * - A user name and an e-mail address are unique without regard to case, by constraint.
  * - Passwords, refresh tokens, tickets and links are stored as hashes only.
@@ -39,5 +39,13 @@ export { type SignInInput, type SignInResult, signIn } from "./sign_in.ts";
 export { type SignOutInput, type SignOutResult, signOut } from "./sign_out.ts";
 export { type SignUpInput, type SignUpResult, signUp } from "./sign_up.ts";
 export type { DeviceInput, TokenAnswer } from "./start_session.ts";
+export {
+  ACCOUNT_RATES,
+  type AccountPolicy,
+  type AccountRates,
+  createThrottle,
+  type Throttle,
+  type ThrottleOptions,
+} from "./throttle.ts";
 export { createTicket, redeemTicket, type TicketAnswer } from "./tickets.ts";
 export { verifyAccessToken } from "./verify_access_token.ts";

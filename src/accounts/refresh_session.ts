@@ -30,9 +30,12 @@ export type RefreshVerdict = "rotate" | "repeat" | "raced" | "reused" | "void";
 /** Gives new tokens for a refresh token. Throws `unauthorized` and `refresh_raced`; see the head of this file. */
 export async function refreshSession(
   deps: AccountDeps,
-  input: { readonly refreshToken: string },
+  input: { readonly refreshToken: string; readonly address: string },
 ): Promise<RefreshResult> {
   const token = readRefreshToken(deps.refreshKeys, input.refreshToken);
+  // Also for a token that is none: it costs little, but not nothing.
+  const bySession = token === null ? [] : [["refresh_session", token.sessionId] as const];
+  await deps.throttle.take(["refresh_address", input.address], ...bySession);
   if (token === null) throw new DomainError("unauthorized");
   const now = deps.clock.now();
   const next = nextRefreshToken(deps.refreshKeys, token);

@@ -1,6 +1,7 @@
 import { type AccountId, DomainError } from "../protocol/mod.ts";
 import { type Credentials, findCredentials } from "./accounts_store.ts";
 import type { AccountDeps } from "./deps.ts";
+import { beginGuess } from "./guesses.ts";
 import { normalizePassword } from "./names.ts";
 
 /**
@@ -18,10 +19,12 @@ export async function requirePassword(
     readonly address: string;
   },
 ): Promise<Credentials> {
-  await deps.signInThrottle.take({ address: input.address, name: input.accountId });
+  await deps.throttle.take(["password_account", input.accountId], ["sign_in_address", input.address]);
   const known = await findCredentials(deps.db, "id", input.accountId);
   if (known === undefined) throw new DomainError("unauthorized");
+  const guess = await beginGuess(deps, `account ${input.accountId}`);
   const correct = await deps.passwords.verifyPassword(normalizePassword(input.password), known.passwordHash);
   if (!correct) throw new DomainError("wrong_password");
+  await guess.right(deps.db);
   return known;
 }

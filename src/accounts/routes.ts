@@ -56,8 +56,9 @@ export function accountRoutes(context: AccountRoutesContext) {
     )
     .post(
       "/refresh",
-      async ({ body }) => {
-        const result = await refreshSession(accounts, { refreshToken: body.refresh_token });
+      async ({ body, request }) => {
+        const address = context.addressOf(request);
+        const result = await refreshSession(accounts, { refreshToken: body.refresh_token, address });
         if ("answer" in result) return result.answer;
         context.endSessions(result.accountId, result.ended);
         throw result.refusal;

@@ -40,7 +40,7 @@ export interface SignUpResult {
  */
 export async function signUp(deps: AccountDeps, input: SignUpInput): Promise<SignUpResult> {
   const key = input.public_key === undefined ? null : parsePublicKey(input.public_key);
-  await deps.signUpThrottle.take({ address: input.address });
+  await deps.throttle.take(["sign_up_address", input.address], ["sign_up_everybody", ""]);
   const advice = acceptPassword(deps, { password: input.password, owner: input, strength: input.strength });
   const passwordHash = await deps.passwords.hashPassword(normalizePassword(input.password));
   const now = deps.clock.now();

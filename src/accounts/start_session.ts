@@ -2,6 +2,7 @@ import type { Sql } from "../platform/postgres.ts";
 import { type AccountId, DeviceId, DomainError, LIMITS, type Platform, SessionId, uuidv7 } from "../protocol/mod.ts";
 import { lockAccount } from "./accounts_store.ts";
 import type { AccountDeps } from "./deps.ts";
+import { writeDeviceToken } from "./device_token.ts";
 import { firstRefreshToken, type RefreshToken } from "./refresh_token.ts";
 import { claimDevice, endOldestSessions, endReplacedSessions, insertSession } from "./sessions_store.ts";
 
@@ -19,6 +20,8 @@ export interface TokenAnswer {
   readonly expires_in: number;
   readonly session_id: SessionId;
   readonly device_id: DeviceId;
+  /** Given back at a later sign-in it shows that the device is known; it opens nothing. */
+  readonly device_token: string;
 }
 
 /** A session that was just opened. */
@@ -89,5 +92,6 @@ export async function answerWithTokens(
     expires_in: Math.max(0, Math.floor((expiresAt - now) / 1_000)),
     session_id: id,
     device_id: deviceId,
+    device_token: writeDeviceToken(deps.deviceKey, { accountId, deviceId }),
   };
 }

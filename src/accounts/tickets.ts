@@ -20,6 +20,7 @@ const TICKET_TEXT = /^[A-Za-z0-9_-]{43}$/;
 
 /** Makes a ticket for the caller's session. */
 export async function createTicket(deps: AccountDeps, input: { readonly caller: Principal }): Promise<TicketAnswer> {
+  await deps.throttle.take(["ticket_account", input.caller.accountId]);
   const ticket = randomBytes(TICKET_BYTES).toString("base64url");
   const now = deps.clock.now();
   await insertTicket(deps.db, {

@@ -89,13 +89,20 @@ export class SottoClient implements AsyncDisposable {
     return SottoClient.resume(url, await signUp(httpOptions(url, options), body), options);
   }
 
-  /** Signs in. With `deviceId` the server goes on where that device was; its `store` must be the same too. */
+  /**
+   * Signs in. With `deviceId` the server goes on where that device was; its `store` must be the same too.
+   * With `deviceToken`, from an earlier session, strangers who try the password cannot lock the device out.
+   */
   static async signIn(
     url: string,
-    options: Credentials & ClientOptions & { readonly deviceId?: DeviceId },
+    options: Credentials & ClientOptions & { readonly deviceId?: DeviceId; readonly deviceToken?: string },
   ): Promise<SottoClient> {
-    const { username, password, deviceId } = options;
-    const body = { username, password, ...(deviceId === undefined ? {} : { device_id: deviceId }) };
+    const { username, password, deviceId, deviceToken } = options;
+    const device = {
+      ...(deviceId === undefined ? {} : { device_id: deviceId }),
+      ...(deviceToken === undefined ? {} : { device_token: deviceToken }),
+    };
+    const body = { username, password, ...device };
     return SottoClient.resume(url, await signIn(httpOptions(url, options), body), options);
   }
 

@@ -19,6 +19,8 @@ export interface Session {
   readonly deviceId: DeviceId;
   readonly accessToken: string;
   readonly refreshToken: string;
+  /** Kept beyond the session: at the next sign-in it shows that the device is known. */
+  readonly deviceToken?: string;
   /** When the access token ends, milliseconds since the epoch by this device's clock. */
   readonly expiresAt: number;
 }
@@ -33,6 +35,7 @@ export const TokenAnswer = z.object({
   expires_in: z.number(),
   session_id: SessionId,
   device_id: DeviceId,
+  device_token: z.string().optional(),
 });
 
 /** Makes a session of an answer. `now`: milliseconds since the epoch. */
@@ -43,6 +46,7 @@ export function toSession(userId: AccountId, answer: z.infer<typeof TokenAnswer>
     deviceId: answer.device_id,
     accessToken: answer.access_token,
     refreshToken: answer.refresh_token,
+    ...(answer.device_token === undefined ? {} : { deviceToken: answer.device_token }),
     expiresAt: now + answer.expires_in * 1_000,
   };
 }

@@ -1,14 +1,14 @@
 /** From a request's `Authorization: Bearer` (RFC 6750 section 2.1) to who it speaks for. */
 import type { Principal } from "../accounts/mod.ts";
 import { bearerTokenOf, DomainError } from "../protocol/mod.ts";
-import type { RequestLimiter } from "./request_limiter.ts";
+import type { RequestThrottle } from "./request_rates.ts";
 
 /** What {@link createAuthenticate} needs. */
 export interface AuthenticateDeps {
   /** Judges an access token; throws `unauthorized` or `token_expired`. */
   readonly verify: (token: string) => Promise<Principal>;
   readonly addressOf: (request: Request) => string;
-  readonly limiter: RequestLimiter;
+  readonly throttle: RequestThrottle;
 }
 
 /** Gives the caller of a request, or throws `unauthorized`, `token_expired` or `rate_limited`. */
@@ -30,10 +30,10 @@ export function createAuthenticate(deps: AuthenticateDeps): Authenticate {
       caller = await deps.verify(token);
     } catch (error) {
       // Without the header the address was already counted when the request came in.
-      if (header !== null) deps.limiter.take(`address ${deps.addressOf(request)}`);
+      if (header !== null) await deps.throttle.take(["requests_address", deps.addressOf(request)]);
       throw error;
     }
-    deps.limiter.take(`account ${caller.accountId}`);
+    await deps.throttle.take(["requests_account", caller.accountId]);
     return caller;
   };
 }

@@ -1,6 +1,6 @@
 /**
  * The HTTP edge: what holds for every route, whatever slice it is of. It owns no table; its state is
- * the request limiter and the facts of the requests under way.
+ * the facts of the requests under way.
  *
  * - Every answer carries `x-request-id`; every refusal is `{ error: { code, message, requestId, details? } }`.
  * - Nothing that a client sent is repeated in a refusal, and no text of a fault leaves the server.
@@ -16,5 +16,5 @@ export { infoRoutes } from "./info_routes.ts";
 export { jwksRoutes } from "./jwks_routes.ts";
 export { type MetricsContext, metricsRoutes } from "./metrics_routes.ts";
 export { addressOf } from "./request_facts.ts";
-export { createRequestLimiter, type RequestLimiter, type RequestLimiterOptions } from "./request_limiter.ts";
+export { createRequestThrottle, type RequestThrottle, type RequestThrottleOptions } from "./request_rates.ts";
 export { createServer, type ServerLog, type ServerOptions } from "./server.ts";

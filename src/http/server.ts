@@ -9,7 +9,7 @@ import { DomainError, uuidv7 } from "../protocol/mod.ts";
 import { type BodyRule, readBody } from "./body.ts";
 import { errorAnswer, refusalOf } from "./error_answer.ts";
 import { factsOf, noteRequest } from "./request_facts.ts";
-import type { RequestLimiter } from "./request_limiter.ts";
+import type { RequestThrottle } from "./request_rates.ts";
 import { createMethodLookup } from "./routes_known.ts";
 import { createSenderOf } from "./trusted_proxies.ts";
 
@@ -24,7 +24,7 @@ export interface ServerOptions {
   /** The slices' routes. */
   readonly plugins: readonly AnyElysia[];
   readonly log: ServerLog;
-  readonly limiter: RequestLimiter;
+  readonly throttle: RequestThrottle;
   /** Origins that browsers may call from, exactly as browsers send them. */
   readonly corsOrigins: readonly string[];
   /** Whether clients reach the server by https, so that they may be told to keep to it. */
@@ -57,14 +57,15 @@ export function createServer(options: ServerOptions): AnyElysia {
     // Nothing should pass by the error hook below; if it does, the runtime must not show its page of source code.
     serve: { maxRequestBodySize: RUNTIME_BODY_BYTES, development: false, error: () => lastAnswer() },
   })
-    .onRequest(({ request, set, server }) => {
+    .onRequest(async ({ request, set, server }) => {
       const peer = server?.requestIP(request)?.address;
       const sender = peer === undefined ? undefined : senderOf(peer, request.headers.get("x-forwarded-for"));
       const facts = noteRequest(request, sender);
       Object.assign(set.headers, headers, { "x-request-id": facts.id });
       refuseBadHost(request);
       const anonymous = !request.headers.has("authorization") && request.method !== "OPTIONS";
-      if (anonymous && !UNLIMITED_PATHS.has(pathOf(request))) options.limiter.take(`address ${facts.address}`);
+      if (anonymous && !UNLIMITED_PATHS.has(pathOf(request)))
+        await options.throttle.take(["requests_address", facts.address]);
     })
     .use(exactCors(options.corsOrigins))
     .onParse(({ request, route }) => readBody(request, options.bodyRules?.[route]))

@@ -43,6 +43,9 @@ export const Platform = z.enum(["android", "ios", "linux", "macos", "windows", "
 /** See {@link Platform}. */
 export type Platform = z.infer<typeof Platform>;
 
+/** What shows that a device signed in before. */
+export const DeviceToken = z.string().min(1).max(256);
+
 /** Which device signs in; `device_id` keeps the cursors of one that signs in again. */
 const DeviceFields = {
   device_id: DeviceId.optional(),
@@ -64,13 +67,17 @@ export const SignUpBody = z.object({
   platform: Platform.optional(),
 });
 
-/** `POST /api/auth/signin`. */
+/**
+ * `POST /api/auth/signin`. `device_id` keeps the cursors of a device that signs in again;
+ * `device_token`, from its earlier sign-in, shows that it is no stranger to the account.
+ */
 export const SignInBody = z
   .object({
     username: z.string().min(1).max(254).optional(),
     email: z.string().min(1).max(254).optional(),
     password: TypedPassword,
     ...DeviceFields,
+    device_token: DeviceToken.optional(),
   })
   .refine((body) => (body.username === undefined) !== (body.email === undefined), {
     error: "must hold either username or email",

@@ -10,6 +10,7 @@ import { createLog } from "../../src/platform/log.ts";
 import { LIMITS } from "../../src/protocol/mod.ts";
 import {
   type HttpAnswer,
+  NO_RATES,
   Person,
   request,
   startApp,
@@ -33,7 +34,7 @@ let server: TestApp;
 beforeAll(async () => {
   mails = await TestMailServer.start();
   const env = { SMTP_URL: mails.url, MAIL_FROM: "Sotto <chat@example.org>", BASE_URL: BASE };
-  server = await startApp({ env, clock, linksPerMinute: 100_000 });
+  server = await startApp({ env, clock });
 });
 afterAll(async () => {
   await server[Symbol.asyncDispose]();
@@ -42,7 +43,7 @@ afterAll(async () => {
 
 const nodes: AsyncDisposable[] = [];
 async function node(options: TestAppOptions): Promise<TestApp> {
-  const another = await server.another({ clock, linksPerMinute: 100_000, ...options });
+  const another = await server.another({ clock, ...options });
   nodes.push(another);
   return another;
 }
@@ -194,7 +195,8 @@ describe("a link in a mail", () => {
   });
 
   test("is asked for slowly from one address", async () => {
-    const slow = await node({ env: { SMTP_URL: mails.url, MAIL_FROM: "chat@example.org" }, linksPerMinute: 2 });
+    const env = { SMTP_URL: mails.url, MAIL_FROM: "chat@example.org" };
+    const slow = await node({ env, rates: { ...NO_RATES, mail_name_address: { perMinute: 1, burst: 2 } } });
     const statuses: number[] = [];
     for (let i = 0; i < 3; i++) {
       statuses.push((await post("magic-link", { email: "nobody@example.org" }, slow.url)).status);

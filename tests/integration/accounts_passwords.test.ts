@@ -1,6 +1,14 @@
 /** Passwords: which are taken, how they are kept, and how they are changed; over HTTP, on a real database. */
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "bun:test";
-import { type HttpAnswer, type Person, request, startApp, type TestApp, type TestAppOptions } from "../support/app.ts";
+import {
+  type HttpAnswer,
+  NO_RATES,
+  type Person,
+  request,
+  startApp,
+  type TestApp,
+  type TestAppOptions,
+} from "../support/app.ts";
 import { waitUntil } from "../support/wait.ts";
 
 const PASSWORD = "correct horse battery staple";
@@ -95,7 +103,7 @@ describe("POST /api/auth/change-password", () => {
   });
 
   test("guessing the password with a stolen access token is as slow as at sign-in", async () => {
-    const slow = await node({ signInsPerMinute: 2 });
+    const slow = await node({ rates: { ...NO_RATES, password_account: { perMinute: 1, burst: 2 } } });
     const person = await slow.person();
     const codes: string[] = [];
     for (let i = 0; i < 4; i++) codes.push(codeOf(await change(person, `guess number ${i}`, NEW)));

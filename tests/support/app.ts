@@ -1,4 +1,5 @@
 /** A whole server on a real port and a real database, in this process, and people who use it. */
+import { ACCOUNT_RATES, type AccountRates } from "../../src/accounts/mod.ts";
 import { type App, type AppOptions, createApp } from "../../src/app.ts";
 import { type Config, parseConfig } from "../../src/config.ts";
 import { createLog } from "../../src/platform/log.ts";
@@ -9,6 +10,11 @@ import { createTestDatabase, type TestDatabase } from "./postgres.ts";
 
 /** The secret of every test server, so that a test can sign tokens of its own. */
 export const TEST_SECRET = "a secret of at least thirty-two characters";
+
+/** Rates that no test meets by accident. */
+export const NO_RATES: AccountRates = Object.fromEntries(
+  Object.keys(ACCOUNT_RATES).map((name) => [name, { perMinute: 100_000, burst: 100_000 }]),
+);
 
 /** A running server with its database. */
 export interface TestApp extends AsyncDisposable {
@@ -58,8 +64,7 @@ async function startOn(database: TestDatabase, options: TestAppOptions, owned: b
   const app = await createApp(testConfig(env), {
     databaseUrl: database.url,
     log,
-    signInsPerMinute: 100_000,
-    signUpsPerMinute: 100_000,
+    rates: NO_RATES,
     ...appOptions,
   });
   let people = 0;

@@ -3,6 +3,7 @@ import { z } from "zod";
 import {
   AccountId,
   DeviceId,
+  DeviceToken,
   DisplayName,
   LIMITS,
   MessageId,
@@ -25,6 +26,7 @@ export const LoginBody = z
     device_id: DeviceId.optional(),
     device_name: DisplayName.optional(),
     platform: Platform.optional(),
+    device_token: DeviceToken.optional(),
   })
   .refine((body) => (body.name === undefined) !== (body.username === undefined), {
     error: "must hold either name or username",

@@ -1,0 +1,261 @@
+/** Throttles over real HTTP: on two nodes with one Redis, without it, and against who wants to lock somebody out. */
+import { afterAll, afterEach, beforeAll, describe, expect, test } from "bun:test";
+import { ACCOUNT_RATES, createThrottle } from "../../src/accounts/mod.ts";
+import { systemClock } from "../../src/platform/clock.ts";
+import { MemoryRateLimiter } from "../../src/platform/rate_limit.ts";
+import { DomainError } from "../../src/protocol/mod.ts";
+import { type HttpAnswer, NO_RATES, startApp, type TestApp, type TestAppOptions } from "../support/app.ts";
+import { describeWithRedis, TestRedis } from "../support/redis.ts";
+
+const PASSWORD = "correct horse battery staple";
+/** The standard buckets, filled anew so slowly that the time a test takes does not matter. */
+const SIGN_IN = Object.fromEntries(
+  Object.entries(ACCOUNT_RATES)
+    .filter(([name]) => name.startsWith("sign_in"))
+    .map(([name, { burst }]) => [name, { perMinute: 1, burst }]),
+);
+const apps: TestApp[] = [];
+afterEach(async () => {
+  for (const app of apps.splice(0).reverse()) await app[Symbol.asyncDispose]();
+});
+
+async function start(options: TestAppOptions = {}): Promise<TestApp> {
+  const app = await startApp(options);
+  apps.push(app);
+  return app;
+}
+
+async function alsoOn(app: TestApp, options: TestAppOptions): Promise<TestApp> {
+  const other = await app.another(options);
+  apps.push(other);
+  return other;
+}
+
+/** What a request may say beside its body. */
+interface From {
+  /** The address that the proxy says it came from. */
+  readonly address?: string;
+  readonly token?: string;
+}
+
+async function send(url: string, method: string, path: string, body?: object, from: From = {}): Promise<HttpAnswer> {
+  const response = await fetch(url + path, {
+    method,
+    headers: {
+      ...(body === undefined ? {} : { "content-type": "application/json" }),
+      ...(from.address === undefined ? {} : { "x-forwarded-for": from.address }),
+      ...(from.token === undefined ? {} : { authorization: `Bearer ${from.token}` }),
+    },
+    body: body === undefined ? null : JSON.stringify(body),
+  });
+  return { status: response.status, headers: response.headers, json: await response.json() };
+}
+
+const signIn = (url: string, body: object, from?: From) =>
+  send(url, "POST", "/api/auth/signin", { password: PASSWORD, ...body }, from);
+const wrong = (url: string, username: string, from?: From) => signIn(url, { username, password: "a wrong one" }, from);
+
+function statuses(answers: readonly HttpAnswer[]): Record<number, number> {
+  const counts: Record<number, number> = {};
+  for (const { status } of answers) counts[status] = (counts[status] ?? 0) + 1;
+  return counts;
+}
+
+/** What a refusal by a throttle must say. */
+function expectRefusal(answer: HttpAnswer, mostSeconds: number): void {
+  expect([answer.status, answer.json.error.code]).toEqual([429, "rate_limited"]);
+  const seconds = Number(answer.headers.get("retry-after"));
+  expect(seconds).toBe(Math.max(1, Math.ceil(answer.json.error.details.retry_after_ms / 1_000)));
+  expect(seconds).toBeGreaterThanOrEqual(1);
+  expect(seconds).toBeLessThanOrEqual(mostSeconds);
+}
+
+describeWithRedis("two nodes with one Redis", () => {
+  let redis: TestRedis;
+  beforeAll(async () => {
+    redis = await TestRedis.start();
+  });
+  afterAll(() => redis[Symbol.asyncDispose]());
+  afterEach(() => redis.command("FLUSHALL"));
+
+  async function twoNodes(env: Record<string, string>, options: TestAppOptions = {}): Promise<[TestApp, TestApp]> {
+    const both = { ...options, env: { REDIS_URL: redis.url, TRUSTED_PROXIES: "127.0.0.1", ...env } };
+    const one = await start(both);
+    return [one, await alsoOn(one, both)];
+  }
+
+  test("RATE_LIMIT_PER_MINUTE and RATE_LIMIT_BURST hold exactly for both together, by address and by account", async () => {
+    const [one, two] = await twoNodes({ RATE_LIMIT_PER_MINUTE: "1", RATE_LIMIT_BURST: "30" });
+    const ada = await one.person();
+    const ask = (path: string, from: From) =>
+      Promise.all(
+        Array.from({ length: 80 }, (_, i) => send((i % 2 === 0 ? one : two).url, "GET", path, undefined, from)),
+      );
+    const anonymous = await ask("/", { address: "203.0.113.1" });
+    expect(statuses(anonymous)).toEqual({ 200: 30, 429: 50 });
+    // The account's are its own, from whichever address, and that one has none left.
+    const hers = await ask("/api/auth/me", { address: "203.0.113.1", token: ada.token });
+    expect(statuses(hers)).toEqual({ 200: 30, 429: 50 });
+    for (const refused of [...anonymous, ...hers].filter(({ status }) => status === 429)) expectRefusal(refused, 60);
+    expect((await send(two.url, "GET", "/", undefined, { address: "203.0.113.2" })).status).toBe(200);
+  });
+
+  test("an address of IPv6 is counted by its /64", async () => {
+    const [one, two] = await twoNodes({ RATE_LIMIT_PER_MINUTE: "1", RATE_LIMIT_BURST: "10" });
+    const ask = (address: string, i: number) => send((i % 2 === 0 ? one : two).url, "GET", "/", undefined, { address });
+    const within = Array.from({ length: 20 }, (_, i) => ask(`2001:db8:1:2:${i.toString(16)}::${i + 1}`, i));
+    expect(statuses(await Promise.all(within))).toEqual({ 200: 10, 429: 10 });
+    expect((await ask("2001:db8:1:3::1", 0)).status).toBe(200);
+    expect((await ask("::ffff:203.0.113.1", 0)).status).toBe(200);
+  });
+
+  test("wrong passwords at one node are known at the other", async () => {
+    const [one, two] = await twoNodes({}, { rates: { ...NO_RATES, ...SIGN_IN } });
+    const ada = await one.person();
+    for (let i = 0; i < 10; i++) expect((await wrong((i % 2 === 0 ? one : two).url, ada.name)).status).toBe(401);
+    for (const node of [one, two]) expectRefusal(await signIn(node.url, { username: ada.name }), 60);
+  });
+
+  test("Redis that is frozen, killed or new makes nobody wait, and nothing fail", async () => {
+    const [one] = await twoNodes({ RATE_LIMIT_PER_MINUTE: "1", RATE_LIMIT_BURST: "40" });
+    const ada = await one.person();
+    const me = () => send(one.url, "GET", "/api/auth/me", undefined, { token: ada.token });
+    expect((await me()).status).toBe(200);
+    redis.freeze();
+    try {
+      const start = performance.now();
+      expect(statuses(await Promise.all(Array.from({ length: 20 }, me)))).toEqual({ 200: 20 });
+      expect(performance.now() - start).toBeLessThan(5_000);
+    } finally {
+      redis.thaw();
+    }
+    redis.kill();
+    expect(statuses(await Promise.all(Array.from({ length: 60 }, me)))).toEqual({ 200: 19, 429: 41 });
+    await redis.startAgain();
+    // What this node counted it still knows.
+    expectRefusal(await me(), 60);
+  }, 60_000);
+});
+
+describe("an owner", () => {
+  test("signs in from a device that is known after 1,000 wrong tries from elsewhere, and strangers do not", async () => {
+    const server = await start({ rates: { ...NO_RATES, ...SIGN_IN }, env: { TRUSTED_PROXIES: "127.0.0.1" } });
+    const ada = await server.person();
+    const home = { address: "198.51.100.7" };
+    const before = await signIn(server.url, { username: ada.name }, home);
+    expect(before.status).toBe(200);
+    const tries: HttpAnswer[] = [];
+    for (let round = 0; round < 20; round++) {
+      const from = (i: number) => ({ address: `203.0.113.${(round * 50 + i) % 250}` });
+      tries.push(...(await Promise.all(Array.from({ length: 50 }, (_, i) => wrong(server.url, ada.name, from(i))))));
+    }
+    expect(tries).toHaveLength(1_000);
+    const counted = statuses(tries);
+    expect(Object.keys(counted)).toEqual(["401", "429"]);
+    // Only the 60 of the name were judged, and as many more as a slow machine's minutes let through.
+    expect(counted[401]).toBeLessThanOrEqual(65);
+    // From an address that nobody used, with the right password: strangers have used up what strangers have.
+    expectRefusal(await signIn(server.url, { username: ada.name }, { address: "192.0.2.1" }), 60);
+    const { device_id, device_token } = before.json;
+    const owner = await signIn(server.url, { username: ada.name, device_id, device_token }, { address: "203.0.113.5" });
+    expect([owner.status, owner.json.device_id]).toEqual([200, device_id]);
+    // Others are not touched, from an address that was not used up either.
+    const ben = await server.person();
+    expect((await signIn(server.url, { username: ben.name }, home)).status).toBe(200);
+  }, 120_000);
+
+  test("is not slowed down by the wrong tries of others at the same address, on a device that is known", async () => {
+    const server = await start({ rates: { ...NO_RATES, ...SIGN_IN } });
+    const ada = await server.person();
+    const { json } = await signIn(server.url, { username: ada.name });
+    for (let i = 0; i < 40; i++) await wrong(server.url, `nobody-${i}`);
+    expectRefusal(await signIn(server.url, { username: ada.name }), 60);
+    const { device_token } = json;
+    expect((await signIn(server.url, { username: ada.name, device_token })).status).toBe(200);
+  });
+
+  test("whose device is stolen is guessed at by ten a minute, and a token that is not the account's helps nobody", async () => {
+    const server = await start({ rates: { ...NO_RATES, ...SIGN_IN } });
+    const [ada, eve] = [await server.person(), await server.person()];
+    const hers = (await signIn(server.url, { username: ada.name })).json.device_token as string;
+    const evil = (await signIn(server.url, { username: eve.name })).json.device_token as string;
+    const guess = (device_token: string) =>
+      signIn(server.url, { username: ada.name, password: "a wrong one", device_token });
+    for (let i = 0; i < 10; i++) expect((await guess(hers)).status).toBe(401);
+    expectRefusal(await guess(hers), 60);
+    // Of Eve's own device: counted as a stranger's too, of whom this address may try one name ten times.
+    const codes: number[] = [];
+    for (let i = 0; i < 12; i++) codes.push((await guess(evil)).status);
+    expect(codes.slice(-2)).toEqual([429, 429]);
+    const [account = "", device = "", mac = ""] = hers.split(".");
+    const forged = [
+      `${account}.${device}.${"A".repeat(mac.length)}`,
+      `${account}.${device}`,
+      `${account}.${crypto.randomUUID()}.${mac}`,
+      `${hers}x`,
+      "..",
+      "x",
+    ];
+    for (const token of forged) expect([token, (await guess(token)).status]).toEqual([token, 429]);
+  });
+});
+
+describe("wrong passwords", () => {
+  test("are counted in Postgres: of 200 at once 100 are judged, whatever Redis forgets and after a restart", async () => {
+    const server = await start();
+    const ada = await server.person();
+    const at = (url: string, name: string) => Promise.all(Array.from({ length: 200 }, () => wrong(url, name)));
+    expect(statuses(await at(server.url, ada.name))).toEqual({ 401: 100, 429: 100 });
+    const restarted = await alsoOn(server, {});
+    expectRefusal(await signIn(restarted.url, { username: ada.name }), 900);
+    // A name that nobody has is counted alike, so it tells nothing.
+    expect(statuses(await at(restarted.url, "nobody-has-this"))).toEqual({ 401: 100, 429: 100 });
+    const rows = await server.db.query<{ subject: Buffer }>("select subject from password_guesses");
+    expect(rows).toHaveLength(2);
+    expect(rows.map(({ subject }) => subject.toString("latin1")).join()).not.toContain(ada.name);
+  }, 120_000);
+
+  test("that were right do not count", async () => {
+    const server = await start();
+    const ada = await server.person();
+    for (let i = 0; i < 105; i++) expect((await signIn(server.url, { username: ada.name })).status).toBe(200);
+  }, 120_000);
+});
+
+describe("the other buckets", () => {
+  const few = (count: number) => ({ perMinute: 1, burst: count });
+
+  test("bound registrations, refreshes and tickets", async () => {
+    const rates = { ...NO_RATES, sign_up_address: few(3), refresh_session: few(4), ticket_account: few(2) };
+    const server = await start({ rates });
+    const [ada, ben] = [await server.person(), await server.person()];
+    await server.person();
+    const fourth = { username: "the-fourth", password: "wind mill 1843" };
+    expectRefusal(await send(server.url, "POST", "/api/auth/signup", fourth), 60);
+    const refresh = (refresh_token: string) => send(server.url, "POST", "/api/auth/refresh", { refresh_token });
+    let token = ada.refreshToken;
+    for (let i = 0; i < 4; i++) token = (await refresh(token)).json.refresh_token;
+    expectRefusal(await refresh(token), 60);
+    expect((await refresh(ben.refreshToken)).status).toBe(200);
+    const ticket = () => send(server.url, "POST", "/api/auth/ws-ticket", undefined, { token: ben.token });
+    expect([(await ticket()).status, (await ticket()).status]).toEqual([200, 200]);
+    expectRefusal(await ticket(), 60);
+  });
+
+  test.each([
+    ["room_register_address", 5],
+    ["room_login_address", 10],
+    ["sign_up_address", 5],
+    ["mail_name", 10],
+  ] as const)("%s lets %i through, and says when the next may come", async (policy, most) => {
+    const throttle = createThrottle({ limiter: new MemoryRateLimiter(systemClock), rates: ACCOUNT_RATES });
+    for (let i = 0; i < most; i++) await throttle.take([policy, "203.0.113.1"]);
+    const refusal = await throttle.take([policy, "203.0.113.1"]).catch((error) => error);
+    expect(refusal).toBeInstanceOf(DomainError);
+    expect(refusal.code).toBe("rate_limited");
+    const interval = 60_000 / ACCOUNT_RATES[policy].perMinute;
+    expect(refusal.details.retry_after_ms).toBeGreaterThan(interval - 10_000);
+    expect(refusal.details.retry_after_ms).toBeLessThanOrEqual(interval + 1);
+    await throttle.take([policy, "203.0.113.2"]);
+  });
+});
