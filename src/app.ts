@@ -29,16 +29,16 @@ import {
 } from "./conversations/mod.ts";
 import { conversationRoutes } from "./conversations/routes.ts";
 import {
+  type Authentication,
   addressOf,
   createAccessTokens,
-  createAuthenticate,
+  createAuthentication,
   createRequestThrottle,
   createServer,
   healthRoutes,
   infoRoutes,
   jwksRoutes,
   metricsRoutes,
-  type RequestThrottle,
 } from "./http/mod.ts";
 import { keyRoutes } from "./keys/routes.ts";
 import { createLastSeen, type Departures, type DeparturesOptions, startDepartures } from "./people/mod.ts";
@@ -273,14 +273,16 @@ function composeServer(ground: Ground, slices: Slices, hub: Hub): AnyElysia {
     rate: { perMinute: config.rateLimitPerMinute, burst: config.rateLimitBurst },
     onRefused: () => refused.increase(),
   });
+  const verify = (token: string): Promise<Principal> => verifyAccessToken(slices.accounts, token);
+  const authentication = createAuthentication({ verify, throttle });
   return createServer({
     log,
-    throttle,
+    admit: authentication.admit,
     ...requestObserver(metrics),
     corsOrigins: config.corsOrigins,
     trustedProxies: config.trustedProxies,
     bodyRules: relayBodyRules,
-    https: config.baseUrl.startsWith("https:"),
+    baseUrl: config.baseUrl,
     plugins: [
       infoRoutes({ version: packageJson.version }),
       jwksRoutes(config),
@@ -291,17 +293,15 @@ function composeServer(ground: Ground, slices: Slices, hub: Hub): AnyElysia {
         isDraining: () => hub.draining,
       }),
       metricsRoutes({ text: () => metrics.text(), token: config.metricsToken }),
-      ...sliceRoutes(ground, slices, hub, throttle),
+      ...sliceRoutes(ground, slices, hub, authentication),
     ],
   });
 }
 
-function sliceRoutes(ground: Ground, slices: Slices, hub: Hub, throttle: RequestThrottle): AnyElysia[] {
+function sliceRoutes(ground: Ground, slices: Slices, hub: Hub, { authenticate }: Authentication): AnyElysia[] {
   const { config, clock } = ground;
   const { db, accounts, conversations } = slices;
   const keys = { db, clock };
-  const verify = (token: string): Promise<Principal> => verifyAccessToken(accounts, token);
-  const authenticate = createAuthenticate({ verify, addressOf, throttle });
   const deliver = (delivery: Delivery): void => hub.router.deliver(delivery);
   const endSessions = (account: AccountId, ids: readonly SessionId[]): void => hub.router.endSessions(account, ids);
   const departures = openDepartures(ground, slices, { deliver, endSessions });
@@ -323,7 +323,7 @@ function sliceRoutes(ground: Ground, slices: Slices, hub: Hub, throttle: Request
     }),
     socketRoutes({
       hub: () => hub,
-      verify,
+      authenticate,
       redeemTicket: (ticket) => redeemTicket(accounts, ticket),
       addressOf,
       origins: config.corsOrigins,

@@ -1,39 +1,60 @@
-/** From a request's `Authorization: Bearer` (RFC 6750 section 2.1) to who it speaks for. */
+/**
+ * From a request's `Authorization: Bearer` (RFC 6750 section 2.1) to who it speaks for, and whose
+ * requests it is counted among.
+ *
+ * - A valid token uses the account's limit; a bad one and none use the address's. So guessing is
+ *   slow, and a neighbour behind the same address is not locked out.
+ * - Every request is counted once, before anything else looks at it, also one that no route wants.
+ */
 import type { Principal } from "../accounts/mod.ts";
 import { bearerTokenOf, DomainError } from "../protocol/mod.ts";
+import { addressOf } from "./request_facts.ts";
 import type { RequestThrottle } from "./request_rates.ts";
 
-/** What {@link createAuthenticate} needs. */
-export interface AuthenticateDeps {
+/** What {@link createAuthentication} needs. */
+export interface AuthenticationDeps {
   /** Judges an access token; throws `unauthorized` or `token_expired`. */
   readonly verify: (token: string) => Promise<Principal>;
-  readonly addressOf: (request: Request) => string;
   readonly throttle: RequestThrottle;
 }
 
-/** Gives the caller of a request, or throws `unauthorized`, `token_expired` or `rate_limited`. */
+/** Gives the caller of a request, or throws `unauthorized` or `token_expired`. */
 export type Authenticate = (request: Request) => Promise<Principal>;
 
-/**
- * Makes the `authenticate` that every slice's routes are given.
- *
- * - A valid token uses the account's request limit; a bad or missing one uses the address's, so
- *   guessing is slow and a neighbour behind the same address is not locked out.
- */
-export function createAuthenticate(deps: AuthenticateDeps): Authenticate {
-  return async (request) => {
-    const header = request.headers.get("authorization");
-    const token = bearerTokenOf(header);
-    let caller: Principal;
+/** See the head of this file. */
+export interface Authentication {
+  /** Counts a request; throws `rate_limited`. */
+  admit(request: Request): Promise<void>;
+  readonly authenticate: Authenticate;
+}
+
+type Verdict = { readonly caller: Principal } | { readonly error: unknown };
+
+/** Makes the `authenticate` that every slice's routes are given, and what counts in front of them. */
+export function createAuthentication({ verify, throttle }: AuthenticationDeps): Authentication {
+  const verdicts = new WeakMap<Request, Verdict>();
+
+  async function judge(request: Request): Promise<Verdict> {
+    const token = bearerTokenOf(request.headers.get("authorization"));
+    if (token === undefined) return { error: new DomainError("unauthorized") };
     try {
-      if (token === undefined) throw new DomainError("unauthorized");
-      caller = await deps.verify(token);
+      return { caller: await verify(token) };
     } catch (error) {
-      // Without the header the address was already counted when the request came in.
-      if (header !== null) await deps.throttle.take(["requests_address", deps.addressOf(request)]);
-      throw error;
+      return { error };
     }
-    await deps.throttle.take(["requests_account", caller.accountId]);
-    return caller;
+  }
+
+  return {
+    async admit(request) {
+      const verdict = await judge(request);
+      verdicts.set(request, verdict);
+      if ("caller" in verdict) await throttle.take(["requests_account", verdict.caller.accountId]);
+      else await throttle.take(["requests_address", addressOf(request)]);
+    },
+    async authenticate(request) {
+      const verdict = verdicts.get(request) ?? (await judge(request));
+      if ("error" in verdict) throw verdict.error;
+      return verdict.caller;
+    },
   };
 }

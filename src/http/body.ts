@@ -51,7 +51,10 @@ async function readBytes(request: Request, maxBytes: number): Promise<Uint8Array
   }, BODY_DEADLINE_MS);
   try {
     for (;;) {
-      const { done, value } = await reader.read();
+      const { done, value } = await reader.read().catch(() => {
+        // The sender has gone; nobody is there to be answered, and nothing here has failed.
+        throw new DomainError("bad_request", { details: { fields: { "(body)": "ended too early" } } });
+      });
       if (late) throw new DomainError("bad_request", { details: { fields: { "(body)": "came too slowly" } } });
       if (done) return concat(chunks, size);
       size += value.byteLength;

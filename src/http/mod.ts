@@ -9,7 +9,12 @@
  * May import protocol, platform, the slices' mod.ts and realtime/mod.ts.
  */
 export { createAccessTokens, type PublicJwk, publicKeysOf, type SigningKey } from "./access_tokens.ts";
-export { type Authenticate, type AuthenticateDeps, createAuthenticate } from "./authentication.ts";
+export {
+  type Authenticate,
+  type Authentication,
+  type AuthenticationDeps,
+  createAuthentication,
+} from "./authentication.ts";
 export { type BodyRule, STANDARD_BODY_BYTES } from "./body.ts";
 export { type HealthContext, healthRoutes, type PartStatus } from "./health.ts";
 export { infoRoutes } from "./info_routes.ts";

@@ -1,7 +1,7 @@
 /**
  * The HTTP edge: one Elysia app that carries every slice's routes. What holds for all routes is
- * here, in the order a request meets it: request id, one Host, limit, CORS, body, route, errors,
- * headers. The caller listens, and brings the raw WebSocket handlers.
+ * here, in the order a request meets it: request id, one Host, https, limit, CORS, body, route,
+ * errors, headers. The caller listens, and brings the raw WebSocket handlers.
  */
 import { cors } from "@elysiajs/cors";
 import { type AnyElysia, Elysia } from "elysia";
@@ -9,7 +9,6 @@ import { DomainError, uuidv7 } from "../protocol/mod.ts";
 import { type BodyRule, readBody } from "./body.ts";
 import { errorAnswer, refusalOf } from "./error_answer.ts";
 import { factsOf, noteRequest } from "./request_facts.ts";
-import type { RequestThrottle } from "./request_rates.ts";
 import { createMethodLookup } from "./routes_known.ts";
 import { createSenderOf } from "./trusted_proxies.ts";
 
@@ -24,12 +23,13 @@ export interface ServerOptions {
   /** The slices' routes. */
   readonly plugins: readonly AnyElysia[];
   readonly log: ServerLog;
-  readonly throttle: RequestThrottle;
+  /** Counts a request; throws `rate_limited`. */
+  readonly admit: (request: Request) => Promise<void>;
   /** Origins that browsers may call from, exactly as browsers send them. */
   readonly corsOrigins: readonly string[];
-  /** Whether clients reach the server by https, so that they may be told to keep to it. */
-  readonly https: boolean;
-  /** Proxies whose `X-Forwarded-For` counts: addresses or networks; standard none. */
+  /** The address that clients use. Where it is https they are told to keep to it. */
+  readonly baseUrl: string;
+  /** Proxies whose `X-Forwarded-For` and `-Proto` count: addresses or networks; standard none. */
   readonly trustedProxies?: readonly string[];
   /** Routes whose body differs from the standard, by their pattern (`/login`). */
   readonly bodyRules?: Readonly<Record<string, BodyRule>>;
@@ -39,12 +39,18 @@ export interface ServerOptions {
 
 /** Bytes at which the runtime itself cuts a body off; our own limits lie below and answer in JSON. */
 const RUNTIME_BODY_BYTES = 8 * 1024 * 1024;
-/** What monitors ask for, and what a limit must never hide. */
-const UNLIMITED_PATHS: ReadonlySet<string> = new Set(["/health", "/ready", "/metrics"]);
+/**
+ * Seconds for a request's header, and again for its body at 16 KiB a second; the runtime counts them in steps
+ * of four, and what comes in drop by drop does not begin them anew. Then the connection is cut.
+ */
+const RECEIVE_SECONDS = 10;
+/** What monitors ask for: no limit hides it, and it is asked for inside the house, by http. */
+const MONITORED_PATHS: ReadonlySet<string> = new Set(["/health", "/ready", "/metrics"]);
 
 /** Composes the app; it does not listen yet. */
 export function createServer(options: ServerOptions): AnyElysia {
-  const headers = standardHeaders(options.https);
+  const https = options.baseUrl.startsWith("https:");
+  const headers = standardHeaders(https);
   const senderOf = createSenderOf(options.trustedProxies ?? []);
   const methodsOf = createMethodLookup(() => app.routes);
   const otherMethods = (request: Request) => {
@@ -55,17 +61,21 @@ export function createServer(options: ServerOptions): AnyElysia {
     systemRouter: false, // every request passes the hooks below, also one that no route matches
     handler: { standardHostname: false }, // a host name of one letter is a host name
     // Nothing should pass by the error hook below; if it does, the runtime must not show its page of source code.
-    serve: { maxRequestBodySize: RUNTIME_BODY_BYTES, development: false, error: () => lastAnswer() },
+    serve: {
+      ...{ maxRequestBodySize: RUNTIME_BODY_BYTES, idleTimeout: RECEIVE_SECONDS },
+      ...{ development: false, error: () => lastAnswer() },
+    },
   })
     .onRequest(async ({ request, set, server }) => {
       const peer = server?.requestIP(request)?.address;
-      const sender = peer === undefined ? undefined : senderOf(peer, request.headers.get("x-forwarded-for"));
-      const facts = noteRequest(request, sender);
+      const said = (name: string) => request.headers.get(`x-forwarded-${name}`);
+      const sender = peer === undefined ? undefined : senderOf(peer, said("for"), said("proto"));
+      const facts = noteRequest(request, sender?.address);
       Object.assign(set.headers, headers, { "x-request-id": facts.id });
       refuseBadHost(request);
-      const anonymous = !request.headers.has("authorization") && request.method !== "OPTIONS";
-      if (anonymous && !UNLIMITED_PATHS.has(pathOf(request)))
-        await options.throttle.take(["requests_address", facts.address]);
+      if (MONITORED_PATHS.has(pathOf(request))) return;
+      if (https && sender?.scheme === "http") return toHttps(request, options.baseUrl, set);
+      await options.admit(request);
     })
     .use(exactCors(options.corsOrigins))
     .onParse(({ request, route }) => readBody(request, options.bodyRules?.[route]))
@@ -101,10 +111,27 @@ function refuseBadHost(request: Request): void {
   });
 }
 
+/** Sends who only reads on to https; who writes, or opens a socket, has to come by it from the start. */
+function toHttps(
+  request: Request,
+  baseUrl: string,
+  set: { headers: Record<string, string | number | undefined> },
+): Response {
+  const reads = request.method === "GET" || request.method === "HEAD";
+  if (!reads || request.headers.has("upgrade")) throw new DomainError("https_required");
+  const headers = new Headers({ ...set.headers, location: baseUrl + targetOf(request) } as Record<string, string>);
+  return new Response(null, { status: 308, headers }); // RFC 9110 section 15.4.9
+}
+
 /** The path of a request. `URL` would throw where the Host header, which is part of the address, is no host. */
 function pathOf(request: Request): string {
+  return targetOf(request).split(/[?#]/, 1)[0] ?? "/";
+}
+
+/** Path and query. */
+function targetOf(request: Request): string {
   const start = request.url.indexOf("/", request.url.indexOf("://") + 3);
-  return start < 0 ? "/" : (request.url.slice(start).split(/[?#]/, 1)[0] ?? "/");
+  return start < 0 ? "/" : request.url.slice(start);
 }
 
 function lastAnswer(): Response {

@@ -1,11 +1,19 @@
 /**
- * Which address a request came from when it passed proxies. `X-Forwarded-For` is only what somebody
- * says; it counts as far as those who say it are listed, read from the nearest outward.
+ * Where a request came from, and whether by https, when it passed proxies. `X-Forwarded-For` and
+ * `X-Forwarded-Proto` are only what somebody says; they count as far as those who say it are
+ * listed, read from the nearest outward.
  */
 import { BlockList, isIP } from "node:net";
 
-/** Gives the address of a request's sender, by its peer and what proxies say. */
-export type SenderOf = (peer: string, forwardedFor: string | null) => string;
+/** See the head of this file. */
+export interface Sender {
+  readonly address: string;
+  /** How the sender reached the outermost proxy that is listed; `null` where none is, or it does not say. */
+  readonly scheme: "http" | "https" | null;
+}
+
+/** Gives a request's sender, by its peer and what proxies say. */
+export type SenderOf = (peer: string, forwardedFor: string | null, forwardedProto: string | null) => Sender;
 
 /** Longer chains are made up. */
 const MOST_HOPS = 10;
@@ -15,20 +23,33 @@ const MOST_HOPS = 10;
  * peer is the sender, whatever it says. Throws a `RangeError` that names what is neither.
  */
 export function createSenderOf(trustedProxies: readonly string[]): SenderOf {
-  if (trustedProxies.length === 0) return (peer) => peer;
+  if (trustedProxies.length === 0) return (peer) => ({ address: peer, scheme: null });
   const trusted = new BlockList();
   for (const proxy of trustedProxies) addNetwork(trusted, proxy);
   const isTrusted = (address: string) => trusted.check(plain(address), isIP(plain(address)) === 6 ? "ipv6" : "ipv4");
-  return (peer, forwardedFor) => {
-    let sender = peer;
-    const hops = (forwardedFor ?? "").split(",").slice(-MOST_HOPS).reverse();
-    for (const hop of hops) {
-      const address = plain(hop.trim());
-      if (isIP(address) === 0 || !isTrusted(sender)) return sender;
-      sender = address;
+  return (peer, forwardedFor, forwardedProto) => {
+    let address = peer;
+    let proxies = isTrusted(peer) ? 1 : 0;
+    for (const hop of fromNearest(forwardedFor)) {
+      if (isIP(plain(hop)) === 0 || !isTrusted(address)) break;
+      address = plain(hop);
+      if (isTrusted(address)) proxies++;
     }
-    return sender;
+    return { address, scheme: schemeSeenBy(proxies, fromNearest(forwardedProto)) };
   };
+}
+
+function fromNearest(list: string | null): string[] {
+  const parts = (list ?? "").split(",").slice(-MOST_HOPS);
+  return parts.map((part) => part.trim()).reverse();
+}
+
+/** What the outermost of the listed proxies says; where an inner one replaced the list, it says it for that one. */
+function schemeSeenBy(proxies: number, said: readonly string[]): Sender["scheme"] {
+  if (proxies === 0) return null;
+  const scheme = said[Math.min(proxies, said.length) - 1]?.toLowerCase();
+  if (scheme === "http" || scheme === "ws") return "http";
+  return scheme === "https" || scheme === "wss" ? "https" : null;
 }
 
 function addNetwork(list: BlockList, network: string): void {

@@ -32,6 +32,7 @@ export const ERRORS = {
   refresh_reused: { status: 401, retryable: false, message: "Sign in again: this refresh token was already used" },
   refresh_raced: { status: 409, retryable: true, message: "Use the token that the other refresh received" },
   account_disabled: { status: 403, retryable: false, message: "Ask who runs the server: this account is disabled" },
+  https_required: { status: 403, retryable: false, message: "Use https" },
   forbidden: { status: 403, retryable: false, message: "Ask for something that you may do" },
   use_leave: { status: 403, retryable: false, message: "Leave the conversation instead of deleting it" },
   not_found: { status: 404, retryable: false, message: "Check the address: there is nothing here for you" },

@@ -5,7 +5,7 @@
  */
 import { Elysia } from "elysia";
 import type { Principal } from "../accounts/mod.ts";
-import { bearerTokenOf, DomainError, type ErrorCode, LIMITS } from "../protocol/mod.ts";
+import { DomainError, type ErrorCode, LIMITS } from "../protocol/mod.ts";
 import type { Hub } from "./hub.ts";
 import type { Session, SessionOrigin, SocketPort } from "./session.ts";
 
@@ -18,7 +18,8 @@ export interface SocketData {
 /** What {@link socketRoutes} is told. */
 export interface SocketRoutesContext {
   readonly hub: () => Hub;
-  readonly verify: (token: string) => Promise<Principal>;
+  /** Who the request's header says it is; throws `unauthorized` or `token_expired`. */
+  readonly authenticate: (request: Request) => Promise<Principal>;
   /** Redeems a one-time ticket; throws `unauthorized`. */
   readonly redeemTicket: (ticket: string) => Promise<Principal>;
   readonly addressOf: (request: Request) => string;
@@ -118,13 +119,8 @@ function refuse(code: ErrorCode): never {
 
 /** Who a header or a ticket says it is; `null` where there is neither, and the first frame will say [AUTH-1]. */
 async function principalOf(context: SocketRoutesContext, request: Request): Promise<Principal | null> {
-  const header = request.headers.get("authorization");
+  if (request.headers.has("authorization")) return context.authenticate(request);
   const ticket = new URL(request.url).searchParams.get("ticket");
-  if (header !== null) {
-    const token = bearerTokenOf(header);
-    if (token === undefined) refuse("unauthorized");
-    return context.verify(token);
-  }
   return ticket === null ? null : context.redeemTicket(ticket);
 }
 

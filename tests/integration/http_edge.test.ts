@@ -261,7 +261,7 @@ describe("headers", () => {
   });
 
   test("tell browsers to keep to https where the server is reached by it", async () => {
-    const secure = await another({ https: true });
+    const secure = await another({ baseUrl: "https://chat.example" });
     const { headers } = await secure.request("GET", "/health");
     expect(headers.get("strict-transport-security")).toBe("max-age=31536000; includeSubDomains");
   });

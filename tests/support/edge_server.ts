@@ -10,7 +10,7 @@ import {
   addressOf,
   type BodyRule,
   createAccessTokens,
-  createAuthenticate,
+  createAuthentication,
   createRequestThrottle,
   createServer,
   healthRoutes,
@@ -43,7 +43,7 @@ export interface EdgeOptions {
   readonly perMinute?: number;
   readonly burst?: number;
   readonly corsOrigins?: readonly string[];
-  readonly https?: boolean;
+  readonly baseUrl?: string;
   readonly trustedProxies?: readonly string[];
   readonly metricsToken?: string | null;
   readonly isDraining?: () => boolean;
@@ -166,17 +166,16 @@ export async function startEdge(options: EdgeOptions = {}): Promise<Edge> {
     limiter,
     rate: { perMinute: options.perMinute ?? 100_000, burst: options.burst ?? 10_000 },
   });
-  const authenticate = createAuthenticate({
+  const { admit, authenticate } = createAuthentication({
     verify: (token) => verifyAccessToken(accounts, token),
-    addressOf,
     throttle,
   });
   const ended: SessionId[] = [];
   const app = createServer({
     log,
-    throttle,
+    admit,
     corsOrigins: options.corsOrigins ?? [],
-    https: options.https ?? false,
+    baseUrl: options.baseUrl ?? "http://localhost",
     trustedProxies: options.trustedProxies ?? [],
     ...(options.bodyRules === undefined ? {} : { bodyRules: options.bodyRules }),
     plugins: [

@@ -17,16 +17,32 @@ describe("createSenderOf()", () => {
     ["192.0.2.2", "203.0.113.9", "192.0.2.2"],
     ["unknown", "203.0.113.9", "unknown"],
   ])("of %p with %p is %p", (peer, forwarded, sender) => {
-    expect(senderOf(peer, forwarded)).toBe(sender);
+    expect(senderOf(peer, forwarded, null)).toEqual({ address: sender, scheme: null });
+  });
+
+  test.each([
+    ["10.1.2.3", "203.0.113.9", "http", "http"],
+    ["10.1.2.3", "203.0.113.9", "HTTPS", "https"],
+    ["10.1.2.3", "203.0.113.9", "wss", "https"],
+    ["10.1.2.3", "203.0.113.9", "gopher", null],
+    ["10.1.2.3", "203.0.113.9", null, null],
+    ["203.0.113.9", "198.51.100.7", "http", null], // the peer is nobody's proxy
+    ["10.1.2.3", "203.0.113.9", "https, http", "http"], // the sender said https, the proxy saw http
+    ["10.1.2.3", "203.0.113.9, 10.9.9.9", "https, http", "https"], // the inner proxy is reached by http
+    ["10.1.2.3", "203.0.113.9, 10.9.9.9", "http, https", "http"],
+    ["10.1.2.3", "203.0.113.9, 10.9.9.9", "https", "https"], // the inner one kept the word of the outer one
+  ] as const)("reached %p with %p and %p by %p", (peer, forwarded, proto, scheme) => {
+    expect(senderOf(peer, forwarded, proto).scheme).toBe(scheme);
   });
 
   test("believes nobody where none is listed", () => {
-    expect(createSenderOf([])("127.0.0.1", "203.0.113.9")).toBe("127.0.0.1");
+    const sender = createSenderOf([])("127.0.0.1", "203.0.113.9", "http");
+    expect(sender).toEqual({ address: "127.0.0.1", scheme: null });
   });
 
   test("does not follow a chain without end", () => {
     const chain = Array.from({ length: 10_000 }, () => "10.0.0.1").join(", ");
-    expect(senderOf("10.1.2.3", `203.0.113.9, ${chain}`)).toBe("10.0.0.1");
+    expect(senderOf("10.1.2.3", `203.0.113.9, ${chain}`, null).address).toBe("10.0.0.1");
   });
 
   test.each(["", "proxy.example", "10.0.0.0/33", "10.0.0.0/", "10.0.0.0/8/8", "2001:db8::/129", "10.0.0.0/x"])(
