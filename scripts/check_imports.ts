@@ -37,6 +37,7 @@ const PACKAGES: Readonly<Record<string, (path: string) => boolean>> = {
   elysia: mayUseElysia,
   "@elysiajs/cors": mayUseElysia,
   "@elysiajs/jwt": mayUseElysia,
+  "@elysiajs/swagger": mayUseElysia,
   "@zxcvbn-ts/core": (path) => path === "src/accounts/password_rules.ts",
   "@zxcvbn-ts/language-common": (path) => path === "src/accounts/password_rules.ts",
 };

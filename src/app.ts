@@ -18,7 +18,7 @@ import {
 } from "./accounts/mod.ts";
 import { accountRoutes } from "./accounts/routes.ts";
 import { purgeAudit } from "./administration/mod.ts";
-import { relayBodyRules, relayRoutes } from "./compat/relay/mod.ts";
+import { relayBodyRules, relayOperations, relayRoutes } from "./compat/relay/mod.ts";
 import type { Config } from "./config.ts";
 import {
   announceKey,
@@ -35,6 +35,9 @@ import {
   createAuthentication,
   createRequestThrottle,
   createServer,
+  type DescribedRoute,
+  describeApi,
+  docsRoutes,
   healthRoutes,
   infoRoutes,
   jwksRoutes,
@@ -58,7 +61,7 @@ import { type Database, openDatabase, pingDatabase } from "./platform/postgres.t
 import { MemoryRateLimiter, type RateLimiter } from "./platform/rate_limit.ts";
 import { RedisRateLimiter } from "./platform/rate_limit_redis.ts";
 import { openRedis } from "./platform/redis.ts";
-import { type AccountId, type SessionId, uuidv7 } from "./protocol/mod.ts";
+import { type AccountId, OPERATIONS, type SessionId, uuidv7 } from "./protocol/mod.ts";
 import {
   type Bus,
   type Hub,
@@ -93,6 +96,8 @@ export interface App extends AsyncDisposable {
   /** Where it listens, as `http://127.0.0.1:8000`. */
   readonly url: string;
   readonly port: number;
+  /** What is mounted. */
+  readonly routes: readonly DescribedRoute[];
   /** Refuses new sockets, lets what is in flight be answered, closes every socket. */
   drain(): Promise<void>;
 }
@@ -138,13 +143,15 @@ export async function createApp(config: Config, options: AppOptions): Promise<Ap
     hub.router.ring(recipients, conversationId, seq),
   );
   const hub = await openSpine(ground, slices);
-  const listening = listen(ground, composeServer(ground, slices, hub), hub);
+  const server = composeServer(ground, slices, hub);
+  const listening = listen(ground, server, hub);
 
   // From here on the app owns what was started.
   const running = started.move();
   return {
     url: `http://${config.host.includes(":") ? `[${config.host}]` : config.host}:${listening.port}`,
     port: listening.port ?? config.port,
+    routes: server.routes,
     drain: () => hub.drain(),
     [Symbol.asyncDispose]: async () => {
       await hub.drain();
@@ -275,7 +282,7 @@ function composeServer(ground: Ground, slices: Slices, hub: Hub): AnyElysia {
   });
   const verify = (token: string): Promise<Principal> => verifyAccessToken(slices.accounts, token);
   const authentication = createAuthentication({ verify, throttle });
-  return createServer({
+  const server = createServer({
     log,
     admit: authentication.admit,
     ...requestObserver(metrics),
@@ -293,9 +300,20 @@ function composeServer(ground: Ground, slices: Slices, hub: Hub): AnyElysia {
         isDraining: () => hub.draining,
       }),
       metricsRoutes({ text: () => metrics.text(), token: config.metricsToken }),
+      docsRoutes({
+        describe: () =>
+          describeApi({
+            routes: server.routes,
+            operations: { ...OPERATIONS, ...relayOperations },
+            version: packageJson.version,
+            baseUrl: config.baseUrl,
+            bodyRules: relayBodyRules,
+          }),
+      }),
       ...sliceRoutes(ground, slices, hub, authentication),
     ],
   });
+  return server;
 }
 
 function sliceRoutes(ground: Ground, slices: Slices, hub: Hub, { authenticate }: Authentication): AnyElysia[] {

@@ -16,10 +16,12 @@ export {
   createAuthentication,
 } from "./authentication.ts";
 export { type BodyRule, STANDARD_BODY_BYTES } from "./body.ts";
+export { type DocsContext, docsRoutes } from "./docs_routes.ts";
 export { type HealthContext, healthRoutes, type PartStatus } from "./health.ts";
 export { infoRoutes } from "./info_routes.ts";
 export { jwksRoutes } from "./jwks_routes.ts";
 export { type MetricsContext, metricsRoutes } from "./metrics_routes.ts";
+export { type DescribeApiOptions, type DescribedRoute, describeApi, undescribed } from "./openapi.ts";
 export { addressOf } from "./request_facts.ts";
 export { createRequestThrottle, type RequestThrottle, type RequestThrottleOptions } from "./request_rates.ts";
 export { createServer, type ServerLog, type ServerOptions } from "./server.ts";

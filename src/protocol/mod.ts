@@ -3,6 +3,7 @@
  * refusals and ends. It imports zod and nothing else, so the SDK can depend on it.
  * SPEC.md beside it numbers the rules of the socket.
  */
+export * from "./answers.ts";
 export * from "./bearer.ts";
 export * from "./close_codes.ts";
 export * from "./codec.ts";
@@ -11,6 +12,7 @@ export * from "./errors.ts";
 export * from "./frames.ts";
 export * from "./ids.ts";
 export * from "./limits.ts";
+export * from "./operations.ts";
 export * from "./page_place.ts";
 export * from "./people.ts";
 export * from "./rest.ts";

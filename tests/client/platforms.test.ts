@@ -3,30 +3,17 @@
  * of them the test is skipped with a line that says so, but never in CI.
  */
 import { expect, test } from "bun:test";
-import { existsSync } from "node:fs";
 import { mkdtemp, rm } from "node:fs/promises";
 import { join } from "node:path";
-import { chromium } from "playwright-core";
 import { startApp } from "../support/app.ts";
+import { startBrowser, testWithBrowser } from "../support/browser.ts";
 import type { ProgramReport } from "./platform_program.ts";
 
 const IN_CI = Boolean(process.env["CI"]);
 const NODE = Bun.which("node");
-const CHROMIUM = ["/usr/bin/chromium", "/usr/bin/chromium-browser", "/usr/bin/google-chrome"].find(existsSync);
-const CHROMIUM_ARGS = [
-  "--no-sandbox",
-  "--disable-gpu",
-  "--disable-quic",
-  "--no-first-run",
-  "--disable-background-networking",
-  "--disable-component-update",
-  "--disable-sync",
-];
 const TIMEOUT_MS = 60_000;
 
 if (NODE === null && !IN_CI) console.warn("SKIPPED: the SDK in Node (there is no node on this machine)");
-if (CHROMIUM === undefined && !IN_CI)
-  console.warn("SKIPPED: the SDK in a browser (there is no Chromium on this machine)");
 
 test.skipIf(NODE === null && !IN_CI)(
   "SottoClient runs in Node with the package ws",
@@ -51,10 +38,9 @@ test.skipIf(NODE === null && !IN_CI)(
   TIMEOUT_MS,
 );
 
-test.skipIf(CHROMIUM === undefined && !IN_CI)(
+testWithBrowser(
   "SottoClient runs in a browser, from another origin [CONN-4, AUTH-2]",
   async () => {
-    if (CHROMIUM === undefined) throw new Error("Install Chromium: CI runs every test");
     const script = await bundle({ entry: "browser_program.ts", target: "browser" });
     // Nothing of Node's or Bun's may be left in what browsers load.
     expect(script).not.toMatch(/require\("node:|from "node:|process\.env\[/);
@@ -70,7 +56,7 @@ test.skipIf(CHROMIUM === undefined && !IN_CI)(
     });
     const origin = `http://127.0.0.1:${page.port}`;
     await using app = await startApp({ env: { CORS_ORIGINS: origin } });
-    const browser = await chromium.launch({ executablePath: CHROMIUM, args: CHROMIUM_ARGS });
+    const browser = await startBrowser();
     try {
       const tab = await browser.newPage();
       const faults: string[] = [];

@@ -7,4 +7,5 @@
  * May import protocol, platform and the slices' mod.ts.
  */
 
+export { relayOperations } from "./operations.ts";
 export { type RelayContext, relayBodyRules, relayRoutes } from "./routes.ts";

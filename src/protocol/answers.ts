@@ -1,0 +1,145 @@
+/**
+ * The answers of the HTTP API as schemas: what `/openapi.json` says and what tests hold the server
+ * to. Nothing is parsed by them at run time. Times are ISO 8601, UTC.
+ */
+import { z } from "zod";
+import { ConversationType, Encryption, MessageContent } from "./content.ts";
+import { ERRORS, type ErrorCode } from "./errors.ts";
+import { AccountId, ConversationId, DeviceId, MessageId, SessionId } from "./ids.ts";
+
+const Time = z.iso.datetime();
+const Seq = z.int().min(1);
+
+/** Every refusal. `details` names fields, limits or milliseconds; never content. */
+export const ErrorAnswer = z.strictObject({
+  error: z.strictObject({
+    code: z.enum(Object.keys(ERRORS) as [ErrorCode, ...ErrorCode[]]),
+    message: z.string(),
+    requestId: z.string(),
+    details: z.record(z.string(), z.unknown()).optional(),
+  }),
+});
+
+/** The tokens of a session. */
+export const TokensAnswer = z.strictObject({
+  access_token: z.string(),
+  refresh_token: z.string(),
+  token_type: z.literal("bearer"),
+  /** Seconds until the access token ends. */
+  expires_in: z.int().min(0),
+  session_id: SessionId,
+  device_id: DeviceId,
+  /** Given back at a later sign-in it shows that the device is known; it opens nothing. */
+  device_token: z.string(),
+});
+
+/** An account as it sees itself. */
+export const OwnUserAnswer = z.strictObject({
+  id: AccountId,
+  username: z.string(),
+  email: z.string().nullable(),
+  display_name: z.string().nullable(),
+  public_key: z.string().nullable(),
+  created_at: Time,
+  updated_at: Time,
+});
+
+/** `GET /api/auth/me`. */
+export const MeAnswer = OwnUserAnswer.extend({ session_id: SessionId, device_id: DeviceId });
+
+/** `POST /api/auth/signup`. */
+export const SignUpAnswer = TokensAnswer.extend({ user: OwnUserAnswer });
+
+/** `POST /api/auth/ws-ticket`; `expires_in` in seconds. */
+export const WsTicketAnswer = z.strictObject({ ticket: z.string(), expires_in: z.int() });
+
+/** An account's current public key. */
+export const PublicKeyAnswer = z.strictObject({
+  user_id: AccountId,
+  /** SubjectPublicKeyInfo as PEM. */
+  public_key: z.string(),
+  /** SHA-256 of the DER, lower-case hex. */
+  fingerprint: z.string().regex(/^[0-9a-f]{64}$/),
+  algorithm: z.string(),
+  /** How many keys the account has had, this one included. */
+  version: z.int().min(1),
+  created_at: Time,
+});
+
+/** A conversation as its members see it. */
+export const ConversationAnswer = z.strictObject({
+  id: ConversationId,
+  conversation_type: ConversationType,
+  encryption: Encryption,
+  name: z.string().nullable(),
+  participant_ids: z.array(AccountId),
+  last_seq: z.int().min(0),
+  last_message_id: MessageId.nullable(),
+  last_activity: Time,
+  message_count: z.int().min(0),
+  retention_seconds: z.int().nullable(),
+  created_at: Time,
+});
+
+/** `GET /api/conversations`. */
+export const ConversationsAnswer = z.strictObject({
+  conversations: z.array(ConversationAnswer),
+  /** The `cursor` of the following page. */
+  next: z.string().nullable(),
+});
+
+const Entry = {
+  conversation_id: ConversationId,
+  seq: Seq,
+  id: MessageId,
+  sender_id: AccountId,
+  created_at: Time,
+  expires_at: Time.optional(),
+};
+
+/** An entry of a conversation's log, over HTTP and over the socket alike. */
+export const EventAnswer = z.discriminatedUnion("type", [
+  z.strictObject({ type: z.literal("message"), ...Entry, ...MessageContent.shape }),
+  z.strictObject({
+    type: z.literal("membership"),
+    ...Entry,
+    change: z.enum(["created", "joined", "left", "removed"]),
+    user_ids: z.array(AccountId),
+  }),
+  z.strictObject({
+    type: z.literal("notice"),
+    ...Entry,
+    notice: z.literal("key_changed"),
+    user_id: AccountId,
+    fingerprint: z.string(),
+  }),
+  z.strictObject({ type: z.literal("tombstone"), ...Entry, reason: z.enum(["deleted", "expired"]) }),
+]);
+
+/** `GET /api/conversations/{id}/messages`; `next` and `previous` are seqs to go on from. */
+export const MessagesAnswer = z.strictObject({
+  messages: z.array(EventAnswer),
+  next: Seq.nullable(),
+  previous: Seq.nullable(),
+});
+
+/** `GET /`. */
+export const InfoAnswer = z.strictObject({
+  name: z.string(),
+  description: z.string(),
+  version: z.string(),
+  links: z.record(z.string(), z.string()),
+});
+
+const Part = z.enum(["up", "down"]);
+const Bus = z.enum(["in_process", "up", "down"]);
+
+/** `GET /health`. */
+export const HealthAnswer = z.strictObject({ status: z.literal("ok"), database: Part, bus: Bus });
+
+/** `GET /ready`. */
+export const ReadyAnswer = z.strictObject({
+  status: z.enum(["ready", "draining", "unavailable"]),
+  database: Part,
+  bus: Bus,
+});

@@ -1,0 +1,149 @@
+/**
+ * What each route of the HTTP API does, needs and answers: the part of `/openapi.json` that the
+ * routes do not know themselves. Bodies and parameters are read from the routes.
+ *
+ * A route without an entry, and an entry without a route, fail a test.
+ */
+import type { z } from "zod";
+import {
+  ConversationAnswer,
+  ConversationsAnswer,
+  EventAnswer,
+  HealthAnswer,
+  InfoAnswer,
+  MeAnswer,
+  MessagesAnswer,
+  PublicKeyAnswer,
+  ReadyAnswer,
+  SignUpAnswer,
+  TokensAnswer,
+  WsTicketAnswer,
+} from "./answers.ts";
+import type { ErrorCode } from "./errors.ts";
+
+/** One route. */
+export interface Operation {
+  /** A sentence without a full stop, beginning with a verb. */
+  readonly summary: string;
+  /** The group that it is shown in. */
+  readonly tag: string;
+  /** `bearer`: an access token is needed; `optional`: with one it does more, or the same in another way. */
+  readonly auth: "none" | "bearer" | "optional";
+  /** Headers that a request may carry, with what they do. */
+  readonly headers?: Readonly<Record<string, string>>;
+  /** By status: the schema of the JSON, a media type of something else, or `null` for no body. */
+  readonly answers: Readonly<Record<number, z.ZodType | string | null>>;
+  /** Refusals of its own; what holds for every route, every body and every token is added. */
+  readonly errors?: readonly ErrorCode[];
+}
+
+/** Routes by method and pattern, as `GET /api/conversations/{id}`. */
+export type Operations = Readonly<Record<`${"GET" | "POST" | "PUT" | "DELETE"} /${string}`, Operation>>;
+
+const auth = { tag: "auth", auth: "none" } as const;
+const session = { tag: "auth", auth: "bearer" } as const;
+const conversation = { tag: "conversations", auth: "bearer" } as const;
+const server = { tag: "server", auth: "none" } as const;
+const socket = { tag: "socket", auth: "optional", answers: { 101: null } } as const;
+const SENDING = [
+  ...["conversation_not_found", "conflict", "idempotency_conflict", "encryption_mismatch"],
+  ...["id_out_of_window", "too_many_in_flight", "busy", "overloaded"],
+] as const satisfies readonly ErrorCode[];
+const SOCKET = ["upgrade_required", "forbidden", "https_required"] as const satisfies readonly ErrorCode[];
+
+/** The routes of the main API and of the server itself. */
+export const OPERATIONS: Operations = {
+  "POST /api/auth/signup": {
+    ...{ ...auth, summary: "Make an account and sign in" },
+    answers: { 201: SignUpAnswer },
+    errors: ["username_taken", "email_taken", "weak_password", "bad_public_key", "private_key_refused", "overloaded"],
+  },
+  "POST /api/auth/signin": {
+    ...{ ...auth, summary: "Sign in by user name or e-mail address" },
+    answers: { 200: TokensAnswer },
+    errors: ["invalid_credentials", "overloaded"],
+  },
+  "POST /api/auth/refresh": {
+    ...{ ...auth, summary: "Exchange a refresh token for new tokens; it works once" },
+    answers: { 200: TokensAnswer },
+    errors: ["unauthorized", "refresh_reused", "refresh_raced"],
+  },
+  "POST /api/auth/signout": {
+    ...{ ...auth, auth: "optional", summary: "End the session of the access token, of a refresh token, or both" },
+    answers: { 204: null },
+    errors: ["unauthorized", "token_expired"],
+  },
+  "GET /api/auth/me": {
+    ...session,
+    summary: "Show the caller's account, session and device",
+    answers: { 200: MeAnswer },
+  },
+  "POST /api/auth/ws-ticket": {
+    ...{ ...session, summary: "Make a one-time ticket for a socket, good for 30 seconds" },
+    answers: { 200: WsTicketAnswer },
+  },
+  "GET /api/users/{id}/public-key": {
+    ...{ tag: "users", auth: "bearer", summary: "Show an account's current public key" },
+    answers: { 200: PublicKeyAnswer },
+    errors: ["not_found"],
+  },
+  "GET /api/conversations": {
+    ...{ ...conversation, summary: "List the caller's conversations, newest first" },
+    answers: { 200: ConversationsAnswer },
+  },
+  "POST /api/conversations": {
+    ...{ ...conversation, summary: "Make a conversation; a dm that exists already is given again" },
+    answers: { 200: ConversationAnswer, 201: ConversationAnswer },
+    errors: ["user_not_found", "too_many_participants", "encryption_unsupported"],
+  },
+  "GET /api/conversations/{id}": {
+    ...{ ...conversation, summary: "Show one of the caller's conversations" },
+    answers: { 200: ConversationAnswer },
+    errors: ["conversation_not_found"],
+  },
+  "POST /api/conversations/{id}/participants": {
+    ...{ ...conversation, summary: "Add somebody to a group" },
+    answers: { 201: ConversationAnswer },
+    errors: [
+      ...(["conversation_not_found", "user_not_found", "already_member", "forbidden"] as const),
+      ...(["too_many_participants", "busy", "overloaded"] as const),
+    ],
+  },
+  "DELETE /api/conversations/{id}/participants/{user_id}": {
+    ...{ ...conversation, summary: "Leave a group, or remove somebody from it" },
+    answers: { 204: null },
+    errors: ["conversation_not_found", "user_not_found", "forbidden", "busy", "overloaded"],
+  },
+  "GET /api/conversations/{id}/messages": {
+    ...{ ...conversation, summary: "Read a page of a conversation's log" },
+    answers: { 200: MessagesAnswer },
+    errors: ["conversation_not_found"],
+  },
+  "POST /api/conversations/{id}/messages": {
+    ...{ ...conversation, summary: "Send a message; an id that is stored already gives the stored one again" },
+    answers: { 200: EventAnswer, 201: EventAnswer },
+    errors: SENDING,
+  },
+  "GET /ws": { ...socket, summary: "Open a socket", errors: SOCKET },
+  "GET /ws/{user_id}/{session_id}": {
+    ...{ ...socket, summary: "Open a socket that must be this account's and session's", errors: SOCKET },
+  },
+  "GET /": { ...server, summary: "Show what this is, and where to go on", answers: { 200: InfoAnswer } },
+  "GET /health": { ...server, summary: "Tell whether the process lives", answers: { 200: HealthAnswer } },
+  "GET /ready": {
+    ...{ ...server, summary: "Tell whether to send requests here" },
+    answers: { 200: ReadyAnswer, 503: ReadyAnswer },
+  },
+  "GET /metrics": {
+    ...{ ...server, summary: "Show measurements, to this machine or who has METRICS_TOKEN" },
+    answers: { 200: "text/plain" },
+    errors: ["not_found"],
+  },
+  "GET /docs": { ...server, summary: "Read this in a browser", answers: { 200: "text/html" } },
+  "GET /docs/{file}": {
+    ...{ ...server, summary: "Load a file of that page" },
+    answers: { 200: "application/octet-stream" },
+    errors: ["not_found"],
+  },
+  "GET /openapi.json": { ...server, summary: "Load this description", answers: { 200: "application/json" } },
+};
