@@ -1,0 +1,211 @@
+/**
+ * The authorisation matrix: for every route and every frame type what each of the nine actors gets.
+ *
+ * A route of `/openapi.json` or a frame type without a row fails the test. To add one: a request as
+ * the right actor would send it, and what everybody gets for it. `missing` is the same request for
+ * something that does not exist: whoever may not know that the real thing exists must get the same
+ * answer for both, byte for byte but for the request's id.
+ */
+import type { ClientFrame } from "../../src/protocol/mod.ts";
+import { newMessageId, uuidv7 } from "../../src/protocol/mod.ts";
+import { type Actor, newPublicKey, type World } from "./world.ts";
+
+/** What is sent; `{}` is a body too. */
+export interface Try {
+  readonly path: string;
+  readonly body?: object;
+}
+
+/** What each actor gets: a status, and the code of a refusal. */
+export type Outcomes = Readonly<Record<Actor, string>>;
+
+/** One route. */
+export interface Row {
+  readonly send: (world: World) => Try;
+  readonly outcomes: Outcomes;
+  readonly missing?: (world: World) => Try;
+  /** Afterwards the actor is not signed in any more. */
+  readonly endsSession?: boolean;
+}
+
+/** One frame type. Outcomes: the type of the answer, `error <code>`, `closed <close code>` or `nothing`. */
+export interface FrameRow {
+  readonly send: (world: World) => object;
+  readonly outcomes: Outcomes;
+  readonly missing?: (world: World) => object;
+}
+
+const REFUSED = { anonymous: "401 unauthorized", expired: "401 token_expired", revoked: "401 unauthorized" } as const;
+const CLOSED = { anonymous: "closed 4401", expired: "closed 4401", revoked: "closed 4401" } as const;
+
+function everybody(outcome: string): Outcomes {
+  const signedIn = { other: outcome, nonMember: outcome, former: outcome, member: outcome, admin: outcome };
+  return { ...signedIn, otherDevice: outcome, anonymous: outcome, expired: outcome, revoked: outcome };
+}
+
+const signedIn = (outcome: string): Outcomes => ({ ...everybody(outcome), ...REFUSED });
+const strangers = (outcome: string) => ({ other: outcome, nonMember: outcome, former: outcome });
+const members = (outcome: string, stranger = "404 conversation_not_found"): Outcomes => ({
+  ...signedIn(outcome),
+  ...strangers(stranger),
+});
+
+const at = (path: string, body?: object) => () => (body === undefined ? { path } : { path, body });
+const password = "a pass phrase of the matrix 91";
+const newName = () => `matrix-${crypto.randomUUID().slice(0, 13)}`;
+
+/** The routes, as `/openapi.json` names them. */
+export const ROUTES: Readonly<Record<string, Row>> = {
+  // For everybody.
+  "GET /": { send: at("/"), outcomes: everybody("200") },
+  "GET /health": { send: at("/health"), outcomes: everybody("200") },
+  "GET /ready": { send: at("/ready"), outcomes: everybody("200") },
+  "GET /metrics": { send: at("/metrics"), outcomes: everybody("200") }, // the test is on the server's machine
+  "GET /docs": { send: at("/docs"), outcomes: everybody("200") },
+  "GET /docs/{file}": { send: at("/docs/swagger-ui.css"), outcomes: everybody("200") },
+  "GET /openapi.json": { send: at("/openapi.json"), outcomes: everybody("200") },
+  // Who comes with a socket is judged there; see FRAMES.
+  "GET /ws": { send: at("/ws"), outcomes: everybody("426 upgrade_required") },
+  "GET /ws/{user_id}/{session_id}": {
+    send: ({ nothing }) => ({ path: `/ws/${nothing}/${nothing}` }),
+    outcomes: everybody("426 upgrade_required"),
+  },
+
+  // What is sent decides, not who sends it.
+  "POST /api/auth/signup": {
+    send: () => ({ path: "/api/auth/signup", body: { username: newName(), password } }),
+    outcomes: everybody("201"),
+  },
+  "POST /api/auth/signin": {
+    send: ({ cast }) => ({ path: "/api/auth/signin", body: { username: cast.people.member.name, password } }),
+    missing: () => ({ path: "/api/auth/signin", body: { username: newName(), password } }),
+    outcomes: everybody("401 invalid_credentials"),
+  },
+  "POST /api/auth/refresh": {
+    send: at("/api/auth/refresh", { refresh_token: "A".repeat(91) }),
+    outcomes: everybody("401 unauthorized"),
+  },
+  "POST /register": {
+    send: () => ({ path: "/register", body: { name: newName(), password, public_key: newPublicKey() } }),
+    outcomes: everybody("201"),
+  },
+  "POST /login": {
+    send: ({ cast }) => ({ path: "/login", body: { name: cast.people.member.name, password } }),
+    missing: () => ({ path: "/login", body: { name: newName(), password } }),
+    outcomes: everybody("401 invalid_credentials"),
+  },
+
+  // One's own.
+  "GET /api/auth/me": { send: at("/api/auth/me"), outcomes: signedIn("200") },
+  "GET /me": { send: at("/me"), outcomes: signedIn("200") },
+  "POST /api/auth/ws-ticket": { send: at("/api/auth/ws-ticket", {}), outcomes: signedIn("200") },
+  "POST /api/auth/signout": { send: at("/api/auth/signout", {}), outcomes: signedIn("204"), endsSession: true },
+  "PUT /update-key": {
+    send: () => ({ path: "/update-key", body: { public_key: newPublicKey() } }),
+    outcomes: signedIn("200"),
+  },
+
+  // Everybody's who is signed in.
+  "GET /api/users/{id}/public-key": {
+    send: ({ cast }) => ({ path: `/api/users/${cast.people.admin.id}/public-key` }),
+    outcomes: signedIn("200"),
+  },
+  "GET /public-key/{user_id}": {
+    send: ({ cast }) => ({ path: `/public-key/${cast.people.admin.id}` }),
+    outcomes: signedIn("200"),
+  },
+
+  // Conversations.
+  "GET /api/conversations": { send: at("/api/conversations"), outcomes: signedIn("200") },
+  "POST /api/conversations": {
+    send: ({ guest }) => ({
+      path: "/api/conversations",
+      body: { conversation_type: "group", name: "Mine", participant_ids: [guest] },
+    }),
+    outcomes: signedIn("201"),
+  },
+  "GET /api/conversations/{id}": {
+    send: ({ group }) => ({ path: `/api/conversations/${group}` }),
+    missing: ({ nothing }) => ({ path: `/api/conversations/${nothing}` }),
+    outcomes: members("200"),
+  },
+  "GET /api/conversations/{id}/messages": {
+    send: ({ group }) => ({ path: `/api/conversations/${group}/messages` }),
+    missing: ({ nothing }) => ({ path: `/api/conversations/${nothing}/messages` }),
+    outcomes: members("200"),
+  },
+  "POST /api/conversations/{id}/messages": {
+    send: ({ group }) => ({ path: `/api/conversations/${group}/messages`, body: { encrypted_content: "QUJD" } }),
+    missing: ({ nothing }) => ({ path: `/api/conversations/${nothing}/messages`, body: { encrypted_content: "QUJD" } }),
+    outcomes: members("201"),
+  },
+  "POST /api/conversations/{id}/participants": {
+    send: ({ group, guest }) => ({ path: `/api/conversations/${group}/participants`, body: { user_id: guest } }),
+    missing: ({ nothing, guest }) => ({ path: `/api/conversations/${nothing}/participants`, body: { user_id: guest } }),
+    outcomes: { ...members("403 forbidden"), admin: "201" },
+  },
+  "DELETE /api/conversations/{id}/participants/{user_id}": {
+    send: ({ group, bystander }) => ({ path: `/api/conversations/${group}/participants/${bystander}` }),
+    missing: ({ nothing, bystander }) => ({ path: `/api/conversations/${nothing}/participants/${bystander}` }),
+    outcomes: { ...members("403 forbidden"), admin: "204" },
+  },
+
+  // The relay: what was sent to the member.
+  "POST /messages": {
+    send: ({ guest }) => ({ path: "/messages", body: { recipient_id: guest, encrypted_data: "QUJD" } }),
+    outcomes: signedIn("201"),
+  },
+  "GET /messages": { send: at("/messages"), outcomes: signedIn("200") },
+  "PUT /messages/{id}/delivered": {
+    send: ({ relayed }) => ({ path: `/messages/${relayed}/delivered`, body: {} }),
+    missing: ({ nothing }) => ({ path: `/messages/${nothing}/delivered`, body: {} }),
+    outcomes: { ...signedIn("404 not_found"), member: "200", otherDevice: "200" },
+  },
+};
+
+const signedInOnSocket = (outcome: string): Outcomes => ({ ...everybody(outcome), ...CLOSED });
+const notFound = strangers("error conversation_not_found");
+
+/** The frames, by type. */
+export const FRAMES: Readonly<Record<ClientFrame["type"], FrameRow>> = {
+  authenticate: {
+    // With the token of another session of the member. Who has not said yet who it is, is whose token it shows.
+    send: ({ cast }) => ({ type: "authenticate", token: cast.people.member.token }),
+    outcomes: { ...signedInOnSocket("closed 4403"), anonymous: "welcome" },
+  },
+  ping: { send: () => ({ type: "ping" }), outcomes: signedInOnSocket("pong") },
+  message: {
+    send: ({ group }) => ({ type: "message", id: newMessageId(), conversation_id: group, encrypted_content: "QUJD" }),
+    missing: ({ nothing }) => ({
+      ...{ type: "message", id: newMessageId(), conversation_id: nothing },
+      encrypted_content: "QUJD",
+    }),
+    outcomes: { ...signedInOnSocket("receipt"), ...notFound },
+  },
+  message_ack: {
+    // Beyond what was sent to anybody, so that the answer is not by chance that of a member.
+    send: ({ group }) => ({ type: "message_ack", conversation_id: group, seq: 1_000 }),
+    missing: ({ nothing }) => ({ type: "message_ack", conversation_id: nothing, seq: 1_000 }),
+    outcomes: signedInOnSocket("error ack_ahead"),
+  },
+  message_read: {
+    send: ({ group }) => ({ type: "message_read", conversation_id: group, seq: 1 }),
+    missing: ({ nothing }) => ({ type: "message_read", conversation_id: nothing, seq: 1 }),
+    outcomes: { ...signedInOnSocket("nothing"), ...notFound },
+  },
+  typing_start: {
+    send: ({ group }) => ({ type: "typing_start", conversation_id: group }),
+    missing: ({ nothing }) => ({ type: "typing_start", conversation_id: nothing }),
+    outcomes: { ...signedInOnSocket("nothing"), ...notFound },
+  },
+  typing_stop: {
+    send: ({ group }) => ({ type: "typing_stop", conversation_id: group }),
+    missing: ({ nothing }) => ({ type: "typing_stop", conversation_id: nothing }),
+    outcomes: { ...signedInOnSocket("nothing"), ...notFound },
+  },
+  resume: {
+    send: ({ group }) => ({ type: "resume", cursors: { [group]: 0 } }),
+    missing: () => ({ type: "resume", cursors: { [uuidv7()]: 0 } }),
+    outcomes: signedInOnSocket("caught_up"),
+  },
+};

@@ -1,0 +1,131 @@
+/**
+ * Who and what the authorisation matrix is about: the nine actors, and for each try that changes
+ * something a group of its own, so that it does not show in another's answer.
+ */
+import { generateKeyPairSync } from "node:crypto";
+import type { AccountId, ConversationId, DeviceId, MessageId } from "../../src/protocol/mod.ts";
+import { uuidv7 } from "../../src/protocol/mod.ts";
+import { type HttpAnswer, type Person, TEST_SECRET, type TestApp } from "../support/app.ts";
+import { tokenForge } from "../support/token_forge.ts";
+
+/** The nine. All but the first two are signed in, or were. */
+export const ACTORS = [
+  "anonymous",
+  /** The member, with a token that has ended. */
+  "expired",
+  /** Has to do with the member elsewhere, in a dm of the two. */
+  "other",
+  /** Has to do with nobody. */
+  "nonMember",
+  /** Was in the group. */
+  "former",
+  "member",
+  /** Made the group. */
+  "admin",
+  /** The member, on a device whose session was ended. */
+  "revoked",
+  /** The member, on another device. */
+  "otherDevice",
+] as const;
+/** One of them. */
+export type Actor = (typeof ACTORS)[number];
+
+/** The people behind them, for the whole run. */
+export interface Cast {
+  readonly server: TestApp;
+  readonly people: Readonly<
+    Record<"other" | "nonMember" | "former" | "member" | "admin" | "bystander" | "guest", Person>
+  >;
+  /** The device that each actor tries from, and who is signed in there with which token. */
+  readonly devices: Map<Actor, DeviceId>;
+  readonly sessions: Map<Actor, Pick<World, "self" | "token">>;
+}
+
+/** What one try is made on. */
+export interface Things {
+  /** A group of admin, member and bystander; former was in it. */
+  readonly group: ConversationId;
+  /** A relay message from admin to member. */
+  readonly relayed: MessageId;
+  /** In the group, and to be removed from it. */
+  readonly bystander: AccountId;
+  /** To be added. */
+  readonly guest: AccountId;
+  /** An id that nothing has. */
+  readonly nothing: string;
+}
+
+/** One try: what it is made on, and by whom. */
+export interface World extends Things {
+  readonly cast: Cast;
+  /** Who tries, by the session that it has in this cast; `null` for the anonymous. */
+  readonly self: Person | null;
+  /** What the actor sends as its access token; `null`: nothing. */
+  readonly token: string | null;
+}
+
+/** Signs everybody up. */
+export async function castOf(server: TestApp): Promise<Cast> {
+  const names = ["other", "nonMember", "former", "member", "admin", "bystander", "guest"] as const;
+  const people = await Promise.all(names.map(async (name) => [name, await server.person()] as const));
+  const cast = {
+    server,
+    people: Object.fromEntries(people) as Cast["people"],
+    devices: new Map(),
+    sessions: new Map(),
+  };
+  await cast.people.other.dm(cast.people.member);
+  for (const person of [cast.people.member, cast.people.admin])
+    must(await person.request("PUT", "/update-key", { public_key: newPublicKey() }));
+  return cast;
+}
+
+/** Makes what tries are made on; those that change it need one each. */
+export async function thingsFor({ people }: Cast): Promise<Things> {
+  const { admin, member, former, bystander, guest } = people;
+  const group = await admin.group([member, former, bystander]);
+  must(await admin.request("POST", `/api/conversations/${group}/messages`, { encrypted_content: "c2VjcmV0" }));
+  must(await admin.request("DELETE", `/api/conversations/${group}/participants/${former.id}`));
+  const sent = must(await admin.request("POST", "/messages", { recipient_id: member.id, encrypted_data: "c2VjcmV0" }));
+  return { group, relayed: sent.json.id, bystander: bystander.id, guest: guest.id, nothing: uuidv7() };
+}
+
+/** Prepares one try. */
+export async function worldFor(cast: Cast, actor: Actor, things?: Things): Promise<World> {
+  const known = cast.sessions.get(actor);
+  const self = known?.self ?? (await personFor(cast, actor));
+  const token = known?.token ?? (await tokenFor(actor, self));
+  cast.sessions.set(actor, { self, token });
+  return { cast, ...(things ?? (await thingsFor(cast))), self, token };
+}
+
+/**
+ * Signs the actor in, on a device that is this actor's alone: so the try has a session of its own, and
+ * that of the cast lives on.
+ */
+async function personFor({ people, devices }: Cast, actor: Actor): Promise<Person | null> {
+  if (actor === "anonymous") return null;
+  const isMember = actor === "expired" || actor === "revoked" || actor === "otherDevice";
+  const person = isMember ? people.member : people[actor];
+  const deviceId = devices.get(actor);
+  const signedIn = await person.signIn(deviceId === undefined ? {} : { deviceId });
+  devices.set(actor, signedIn.deviceId);
+  return signedIn;
+}
+
+async function tokenFor(actor: Actor, self: Person | null): Promise<string | null> {
+  if (self === null) return null;
+  if (actor === "expired") return tokenForge(self.token, TEST_SECRET).sign({ change: { exp: 1 } });
+  if (actor === "revoked") must(await self.request("POST", "/api/auth/signout", {}));
+  return self.token;
+}
+
+/** A public key as PEM that nobody has. */
+export function newPublicKey(): string {
+  return generateKeyPairSync("ed25519").publicKey.export({ type: "spki", format: "pem" }).toString();
+}
+
+function must(answer: HttpAnswer): HttpAnswer {
+  if (answer.status >= 300) throw new Error(`Prepare: ${answer.status} ${JSON.stringify(answer.json)}`);
+  return answer;
+}
