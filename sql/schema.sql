@@ -177,6 +177,12 @@ create table members (
   constraint members_role_check CHECK ((role = ANY (ARRAY[1, 2, 3])))
 );
 
+create table password_guesses (
+  subject bytea not null,
+  paid_until timestamp with time zone not null,
+  constraint password_guesses_pkey PRIMARY KEY (subject)
+);
+
 create table private_keys (
   account uuid not null,
   version bigint not null,
@@ -196,12 +202,6 @@ create table profiles (
   constraint profiles_account_fkey FOREIGN KEY (account) REFERENCES accounts(id) ON DELETE CASCADE,
   constraint profiles_last_seen_to_check CHECK ((last_seen_to = ANY (ARRAY['everybody'::text, 'contacts'::text, 'nobody'::text]))),
   constraint profiles_status_check CHECK ((status = ANY (ARRAY['online'::text, 'away'::text, 'offline'::text, 'dnd'::text])))
-);
-
-create table password_guesses (
-  subject bytea not null,
-  paid_until timestamp with time zone not null,
-  constraint password_guesses_pkey PRIMARY KEY (subject)
 );
 
 create table public_keys (
