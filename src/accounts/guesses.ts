@@ -20,8 +20,8 @@ const RATE: GuessRate = { costMs: COST_MS, aheadMs: COST_MS * (AT_ONCE - 1) };
 
 /** A password that is about to be judged. */
 export interface Guess {
-  /** It was right: it does not count. */
-  right(sql: Sql): Promise<void>;
+  /** It was right, or never judged: it does not count. */
+  forget(sql: Sql): Promise<void>;
 }
 
 /**
@@ -38,5 +38,5 @@ export async function beginGuess(
     const wait = ((await findPaidUntil(deps.db, hash)) ?? now) - now - RATE.aheadMs;
     throw new DomainError("rate_limited", { details: { retry_after_ms: Math.min(COST_MS, Math.max(1, wait)) } });
   }
-  return { right: (sql) => refundGuess(sql, hash, RATE) };
+  return { forget: (sql) => refundGuess(sql, hash, RATE) };
 }

@@ -25,6 +25,6 @@ export async function requirePassword(
   const guess = await beginGuess(deps, `account ${input.accountId}`);
   const correct = await deps.passwords.verifyPassword(normalizePassword(input.password), known.passwordHash);
   if (!correct) throw new DomainError("wrong_password");
-  await guess.right(deps.db);
+  await guess.forget(deps.db);
   return known;
 }

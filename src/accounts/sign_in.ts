@@ -47,13 +47,18 @@ export async function signIn(deps: AccountDeps, input: SignInInput): Promise<Sig
   if (device !== null && !isKnown) await throttle(deps, null, input.address, name);
   const guess = await beginGuess(deps, isKnown ? `device ${device.deviceId}` : `name ${name}`);
   const password = normalizePassword(input.password);
-  const correct = await deps.passwords.verifyPassword(password, known?.passwordHash ?? deps.dummyHash);
+  const correct = await deps.passwords
+    .verifyPassword(password, known?.passwordHash ?? deps.dummyHash)
+    .catch(async (error) => {
+      await guess.forget(deps.db);
+      throw error;
+    });
   if (known === undefined || !correct) throw new DomainError("invalid_credentials");
   if (deps.passwords.needsRehash(known.passwordHash)) {
     await replaceHash(deps.db, known.id, known.passwordHash, await deps.passwords.hashPassword(password));
   }
   const session = await deps.db.transaction(async (tx) => {
-    await guess.right(tx);
+    await guess.forget(tx);
     const locked = await lockAccount(tx, known.id);
     // The password was changed while this one was checked: its sessions have ended, and this one must not begin.
     if (locked?.passwordVersion !== known.passwordVersion) throw new DomainError("invalid_credentials");

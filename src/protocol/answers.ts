@@ -38,6 +38,8 @@ export const OwnUserAnswer = z.strictObject({
   id: AccountId,
   username: z.string(),
   email: z.string().nullable(),
+  /** Whether somebody has shown that the address is theirs. */
+  email_verified: z.boolean(),
   display_name: z.string().nullable(),
   public_key: z.string().nullable(),
   created_at: Time,

@@ -20,6 +20,7 @@ import {
   WsTicketAnswer,
 } from "./answers.ts";
 import type { ErrorCode } from "./errors.ts";
+import { EmailAnswer, LinkAskedAnswer } from "./rest.ts";
 
 /** One route. */
 export interface Operation {
@@ -49,6 +50,7 @@ const SENDING = [
   ...["conversation_not_found", "conflict", "idempotency_conflict", "encryption_mismatch"],
   ...["id_out_of_window", "too_many_in_flight", "busy", "overloaded"],
 ] as const satisfies readonly ErrorCode[];
+const MAILING = ["mail_disabled", "overloaded"] as const satisfies readonly ErrorCode[];
 const SOCKET = ["upgrade_required", "forbidden", "https_required"] as const satisfies readonly ErrorCode[];
 
 /** The routes of the main API and of the server itself. */
@@ -81,6 +83,46 @@ export const OPERATIONS: Operations = {
   "POST /api/auth/ws-ticket": {
     ...{ ...session, summary: "Make a one-time ticket for a socket, good for 30 seconds" },
     answers: { 200: WsTicketAnswer },
+  },
+  "POST /api/auth/change-password": {
+    ...{ ...session, summary: "Choose another password; all other sessions end" },
+    answers: { 204: null },
+    errors: ["wrong_password", "weak_password", "overloaded"],
+  },
+  "POST /api/auth/password-reset": {
+    ...{ ...auth, summary: "Ask for a link to choose another password" },
+    answers: { 202: LinkAskedAnswer },
+    errors: MAILING,
+  },
+  "POST /api/auth/password-reset/verify": {
+    ...{ ...auth, summary: "Choose another password by a link; all sessions end" },
+    answers: { 204: null },
+    errors: ["link_invalid", "weak_password", "overloaded"],
+  },
+  "POST /api/auth/magic-link": {
+    ...{ ...auth, summary: "Ask for a link to sign in" },
+    answers: { 202: LinkAskedAnswer },
+    errors: MAILING,
+  },
+  "POST /api/auth/magic-link/verify": {
+    ...{ ...auth, summary: "Sign in by a link; it works once" },
+    answers: { 200: TokensAnswer },
+    errors: ["link_invalid"],
+  },
+  "POST /api/auth/email": {
+    ...{ ...session, summary: "Ask for a link that makes another address the account's" },
+    answers: { 202: LinkAskedAnswer },
+    errors: ["wrong_password", ...MAILING],
+  },
+  "POST /api/auth/email/verification": {
+    ...{ ...session, summary: "Ask again for the link that verifies the account's address" },
+    answers: { 202: LinkAskedAnswer },
+    errors: MAILING,
+  },
+  "POST /api/auth/email/verify": {
+    ...{ ...auth, summary: "Verify an address by a link" },
+    answers: { 200: EmailAnswer },
+    errors: ["link_invalid", "email_taken"],
   },
   "GET /api/users/{id}/public-key": {
     ...{ tag: "users", auth: "bearer", summary: "Show an account's current public key" },

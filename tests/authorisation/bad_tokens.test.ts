@@ -2,12 +2,12 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { relayOperations } from "../../src/compat/relay/mod.ts";
 import { OPERATIONS } from "../../src/protocol/mod.ts";
-import { startApp, TEST_SECRET, type TestApp } from "../support/app.ts";
+import { TEST_SECRET, type TestApp } from "../support/app.ts";
 import { Peer } from "../support/peer.ts";
 import { RawSocket } from "../support/raw_socket.ts";
 import { tokenForge } from "../support/token_forge.ts";
 import { ROUTES } from "./matrix.ts";
-import { castOf, type World, worldFor } from "./world.ts";
+import { castOf, startWorld, type World, worldFor } from "./world.ts";
 
 const PROTECTED = Object.entries({ ...OPERATIONS, ...relayOperations })
   // Signing out takes a refresh token in the place of an access token; without one it needs that.
@@ -19,7 +19,7 @@ let world: World;
 let good: string;
 let tokens: readonly string[];
 beforeAll(async () => {
-  server = await startApp();
+  server = await startWorld();
   world = await worldFor(await castOf(server), "member");
   good = world.token ?? "";
   tokens = tokenForge(good, TEST_SECRET).badTokens();

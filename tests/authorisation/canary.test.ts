@@ -4,11 +4,11 @@
  */
 import { afterAll, beforeAll, expect, test } from "bun:test";
 import { ClientFrame, newMessageId } from "../../src/protocol/mod.ts";
-import { type Person, startApp, type TestApp } from "../support/app.ts";
+import type { Person, TestApp } from "../support/app.ts";
 import { Peer } from "../support/peer.ts";
 import { describeWithRedis, TestRedis } from "../support/redis.ts";
 import { ROUTES } from "./matrix.ts";
-import { castOf, type World, worldFor } from "./world.ts";
+import { castOf, startWorld, type World, worldFor } from "./world.ts";
 
 /** In clear, and as it may be written in an address or in base64. */
 const SECRET = "canary-5e1c7f-stays-unseen";
@@ -66,7 +66,7 @@ describeWithRedis("a secret in every field", () => {
   let answers = "";
   beforeAll(async () => {
     redis = await TestRedis.start();
-    server = await startApp({ env: { REDIS_URL: redis.url, LOG_LEVEL: "trace" } });
+    server = await startWorld({ env: { REDIS_URL: redis.url, LOG_LEVEL: "trace" } });
     world = await worldFor(await castOf(server), "admin");
     if (world.self === null) throw new Error("Plant it as somebody");
     ada = world.self;

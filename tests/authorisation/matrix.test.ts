@@ -2,10 +2,20 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { relayOperations } from "../../src/compat/relay/mod.ts";
 import { ClientFrame, ErrorAnswer, OPERATIONS } from "../../src/protocol/mod.ts";
-import { startApp, type TestApp } from "../support/app.ts";
+import type { TestApp } from "../support/app.ts";
 import { type Frame, Peer } from "../support/peer.ts";
 import { FRAMES, ROUTES, type Try } from "./matrix.ts";
-import { ACTORS, type Actor, type Cast, castOf, type Things, thingsFor, type World, worldFor } from "./world.ts";
+import {
+  ACTORS,
+  type Actor,
+  type Cast,
+  castOf,
+  startWorld,
+  type Things,
+  thingsFor,
+  type World,
+  worldFor,
+} from "./world.ts";
 
 const OPERATION = { ...OPERATIONS, ...relayOperations };
 /** Whoever is in the group may know that it exists, and whose message it is that it does. */
@@ -16,7 +26,7 @@ const TIMEOUT_MS = 60_000;
 let server: TestApp;
 let everyone: Cast;
 beforeAll(async () => {
-  server = await startApp();
+  server = await startWorld();
   everyone = await castOf(server);
 });
 afterAll(() => server[Symbol.asyncDispose]());

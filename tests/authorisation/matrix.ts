@@ -85,6 +85,26 @@ export const ROUTES: Readonly<Record<string, Row>> = {
     send: at("/api/auth/refresh", { refresh_token: "A".repeat(91) }),
     outcomes: everybody("401 unauthorized"),
   },
+  "POST /api/auth/password-reset": {
+    send: at("/api/auth/password-reset", { email: "nobody@example.org" }),
+    outcomes: everybody("202"),
+  },
+  "POST /api/auth/password-reset/verify": {
+    send: at("/api/auth/password-reset/verify", { token: "A".repeat(43), new_password: password }),
+    outcomes: everybody("401 link_invalid"),
+  },
+  "POST /api/auth/magic-link": {
+    send: at("/api/auth/magic-link", { email: "nobody@example.org" }),
+    outcomes: everybody("202"),
+  },
+  "POST /api/auth/magic-link/verify": {
+    send: at("/api/auth/magic-link/verify", { token: "A".repeat(43) }),
+    outcomes: everybody("401 link_invalid"),
+  },
+  "POST /api/auth/email/verify": {
+    send: at("/api/auth/email/verify", { token: "A".repeat(43) }),
+    outcomes: everybody("401 link_invalid"),
+  },
   "POST /register": {
     send: () => ({ path: "/register", body: { name: newName(), password, public_key: newPublicKey() } }),
     outcomes: everybody("201"),
@@ -100,6 +120,19 @@ export const ROUTES: Readonly<Record<string, Row>> = {
   "GET /me": { send: at("/me"), outcomes: signedIn("200") },
   "POST /api/auth/ws-ticket": { send: at("/api/auth/ws-ticket", {}), outcomes: signedIn("200") },
   "POST /api/auth/signout": { send: at("/api/auth/signout", {}), outcomes: signedIn("204"), endsSession: true },
+  "POST /api/auth/change-password": {
+    // The password of nobody: the rights are those of who knows it.
+    send: at("/api/auth/change-password", { current_password: password, new_password: `${password}!` }),
+    outcomes: signedIn("403 wrong_password"),
+  },
+  "POST /api/auth/email": {
+    send: at("/api/auth/email", { email: "new@example.org", password }),
+    outcomes: signedIn("403 wrong_password"),
+  },
+  "POST /api/auth/email/verification": {
+    send: at("/api/auth/email/verification", {}),
+    outcomes: signedIn("202"),
+  },
   "PUT /update-key": {
     send: () => ({ path: "/update-key", body: { public_key: newPublicKey() } }),
     outcomes: signedIn("200"),

@@ -5,7 +5,15 @@
 import { generateKeyPairSync } from "node:crypto";
 import type { AccountId, ConversationId, DeviceId, MessageId } from "../../src/protocol/mod.ts";
 import { uuidv7 } from "../../src/protocol/mod.ts";
-import { type HttpAnswer, type Person, TEST_SECRET, type TestApp } from "../support/app.ts";
+import {
+  type HttpAnswer,
+  type Person,
+  startApp,
+  TEST_SECRET,
+  type TestApp,
+  type TestAppOptions,
+} from "../support/app.ts";
+import { TestMailServer } from "../support/mail_server.ts";
 import { tokenForge } from "../support/token_forge.ts";
 
 /** The nine. All but the first two are signed in, or were. */
@@ -62,6 +70,20 @@ export interface World extends Things {
   readonly self: Person | null;
   /** What the actor sends as its access token; `null`: nothing. */
   readonly token: string | null;
+}
+
+/** Starts a server that sends its mails, should there be any, to a mail server of the test. */
+export async function startWorld(options: TestAppOptions = {}): Promise<TestApp> {
+  const mails = await TestMailServer.start();
+  const env = { SMTP_URL: mails.url, MAIL_FROM: "chat@example.org", ...options.env };
+  const server = await startApp({ ...options, env });
+  return {
+    ...server,
+    [Symbol.asyncDispose]: async () => {
+      await server[Symbol.asyncDispose]();
+      await mails[Symbol.asyncDispose]();
+    },
+  };
 }
 
 /** Signs everybody up. */
