@@ -6,6 +6,7 @@ import { z } from "zod";
 import { ConversationType, Encryption, MessageContent } from "./content.ts";
 import { ERRORS, type ErrorCode } from "./errors.ts";
 import { AccountId, ConversationId, DeviceId, MessageId, SessionId } from "./ids.ts";
+import { Platform } from "./rest.ts";
 
 const Time = z.iso.datetime();
 const Seq = z.int().min(1);
@@ -42,6 +43,7 @@ export const OwnUserAnswer = z.strictObject({
   email_verified: z.boolean(),
   display_name: z.string().nullable(),
   public_key: z.string().nullable(),
+  role: z.enum(["user", "admin"]),
   created_at: Time,
   updated_at: Time,
 });
@@ -51,6 +53,29 @@ export const MeAnswer = OwnUserAnswer.extend({ session_id: SessionId, device_id:
 
 /** `POST /api/auth/signup`. */
 export const SignUpAnswer = TokensAnswer.extend({ user: OwnUserAnswer });
+
+/** `GET /api/auth/sessions`. */
+export const SessionsAnswer = z.strictObject({
+  sessions: z.array(
+    z.strictObject({
+      id: SessionId,
+      device_id: DeviceId,
+      device_name: z.string().nullable(),
+      platform: Platform.nullable(),
+      created_at: Time,
+      /** The day it was last used, UTC. */
+      last_seen: z.iso.date(),
+      /** Whether it is the one that asks. */
+      current: z.boolean(),
+    }),
+  ),
+});
+
+/** `DELETE /api/auth/sessions`: how many ended. */
+export const SessionsEndedAnswer = z.strictObject({ ended: z.int().min(0) });
+
+/** `GET /.well-known/jwks.json` (RFC 7517 section 5). */
+export const JwksAnswer = z.strictObject({ keys: z.array(z.looseObject({ kid: z.string(), kty: z.string() })) });
 
 /** `POST /api/auth/ws-ticket`; `expires_in` in seconds. */
 export const WsTicketAnswer = z.strictObject({ ticket: z.string(), expires_in: z.int() });

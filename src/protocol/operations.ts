@@ -11,10 +11,13 @@ import {
   EventAnswer,
   HealthAnswer,
   InfoAnswer,
+  JwksAnswer,
   MeAnswer,
   MessagesAnswer,
   PublicKeyAnswer,
   ReadyAnswer,
+  SessionsAnswer,
+  SessionsEndedAnswer,
   SignUpAnswer,
   TokensAnswer,
   WsTicketAnswer,
@@ -63,7 +66,7 @@ export const OPERATIONS: Operations = {
   "POST /api/auth/signin": {
     ...{ ...auth, summary: "Sign in by user name or e-mail address" },
     answers: { 200: TokensAnswer },
-    errors: ["invalid_credentials", "overloaded"],
+    errors: ["invalid_credentials", "account_disabled", "overloaded"],
   },
   "POST /api/auth/refresh": {
     ...{ ...auth, summary: "Exchange a refresh token for new tokens; it works once" },
@@ -83,6 +86,19 @@ export const OPERATIONS: Operations = {
   "POST /api/auth/ws-ticket": {
     ...{ ...session, summary: "Make a one-time ticket for a socket, good for 30 seconds" },
     answers: { 200: WsTicketAnswer },
+  },
+  "GET /api/auth/sessions": {
+    ...{ ...session, summary: "List where the caller is signed in" },
+    answers: { 200: SessionsAnswer },
+  },
+  "DELETE /api/auth/sessions": {
+    ...{ ...session, summary: "End every session of the caller but the one that asks" },
+    answers: { 200: SessionsEndedAnswer },
+  },
+  "DELETE /api/auth/sessions/{session_id}": {
+    ...{ ...session, summary: "End one of the caller's sessions" },
+    answers: { 204: null },
+    errors: ["not_found"],
   },
   "POST /api/auth/change-password": {
     ...{ ...session, summary: "Choose another password; all other sessions end" },
@@ -180,6 +196,10 @@ export const OPERATIONS: Operations = {
     ...{ ...server, summary: "Show measurements, to this machine or who has METRICS_TOKEN" },
     answers: { 200: "text/plain" },
     errors: ["not_found"],
+  },
+  "GET /.well-known/jwks.json": {
+    ...{ ...server, summary: "Show the public keys of access tokens, where they have some" },
+    answers: { 200: JwksAnswer },
   },
   "GET /docs": { ...server, summary: "Read this in a browser", answers: { 200: "text/html" } },
   "GET /docs/{file}": {

@@ -93,7 +93,8 @@ describeWithRedis("a secret in every field", () => {
       body: body === undefined ? null : typeof body === "string" ? body : JSON.stringify(body),
     });
     expect([method, path, answer.status < 500]).toEqual([method, path, true]);
-    if (path === "/api/auth/signout") ada = await ada.signIn({ deviceId: ada.deviceId });
+    const ends = path === "/api/auth/signout" || path === `/api/auth/sessions/${ada.sessionId}`;
+    if (ends) ada = await ada.signIn({ deviceId: ada.deviceId });
     answers += `${JSON.stringify([...answer.headers])}${await answer.text()}\n`;
   }
 

@@ -81,11 +81,15 @@ function bytesOf({ status, text, headers }: Answered): object {
 }
 
 /** What must be on every answer, whoever gets it. */
-function expectCareful(route: string, { headers, status }: Answered): void {
+function expectCareful(route: string, { headers, status, text }: Answered): void {
   expect(headers["x-content-type-options"], route).toBe("nosniff");
   expect(headers["content-security-policy"], route).toMatch(/^default-src 'none'.*frame-ancestors 'none'/);
   expect(headers["referrer-policy"], route).toBe("no-referrer");
-  if (!route.startsWith("GET /docs/{file}")) expect(headers["cache-control"], route).toBe("no-store");
+  if (text !== "")
+    expect(headers["content-type"], route).toMatch(/^(application\/json|text\/(plain|html|css);.*charset=utf-8)/);
+  // What is the same for everybody may be kept.
+  if (!/^GET \/(docs\/\{file\}|\.well-known\/jwks\.json)$/.test(route))
+    expect(headers["cache-control"], route).toBe("no-store");
   if (status === 401) expect(headers["www-authenticate"], route).toBe("Bearer");
 }
 
@@ -102,20 +106,22 @@ function expectDescribed(route: string, { status, text }: Answered): void {
 describe("route", () => {
   for (const [route, row] of Object.entries(ROUTES)) {
     const [method = ""] = route.split(" ");
-    const world = async (actor: Actor, things?: Things) => {
-      if (row.endsSession === true) everyone.sessions.delete(actor);
-      return worldFor(everyone, actor, method === "GET" ? things : undefined);
+    const world = async (cast: Cast, actor: Actor, things: Things) => {
+      if (row.endsSessions === true) cast.sessions.delete(actor);
+      const shared = method === "GET" || row.endsSessions === true;
+      return worldFor(cast, actor, shared ? things : undefined);
     };
+    const castFor = async () => (row.endsSessions === true ? castOf(server) : everyone);
 
     test(
       route,
       async () => {
         const found: Record<string, string> = {};
-        const things = await thingsFor(everyone);
+        const cast = await castFor();
+        const things = await thingsFor(cast);
         for (const actor of ACTORS) {
-          const tried = await world(actor, things);
+          const tried = await world(cast, actor, things);
           const answer = await ask(tried, method, row.send(tried));
-          if (row.endsSession === true) everyone.sessions.delete(actor);
           found[actor] = outcomeOf(answer);
           expectCareful(route, answer);
           expectDescribed(route, answer);
@@ -130,10 +136,12 @@ describe("route", () => {
     test(
       `${route} tells no stranger what exists`,
       async () => {
-        const things = await thingsFor(everyone);
+        const cast = await castFor();
+        const things = await thingsFor(cast);
         for (const actor of ACTORS) {
-          if (INSIDE.has(actor) && !row.outcomes[actor].startsWith("404")) continue;
-          const tried = await world(actor, things);
+          const isOwner = actor === "member" || actor === "otherDevice";
+          if (isOwner || (INSIDE.has(actor) && !row.outcomes[actor].startsWith("404"))) continue;
+          const tried = await world(cast, actor, things);
           const there = await ask(tried, method, row.send(tried));
           const nowhere = await ask(tried, method, missing(tried));
           expect([actor, bytesOf(there)]).toEqual([actor, bytesOf(nowhere)]);

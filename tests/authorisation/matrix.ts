@@ -24,8 +24,8 @@ export interface Row {
   readonly send: (world: World) => Try;
   readonly outcomes: Outcomes;
   readonly missing?: (world: World) => Try;
-  /** Afterwards the actor is not signed in any more. */
-  readonly endsSession?: boolean;
+  /** It ends sessions: it is tried among people of its own, and each actor signs in anew. */
+  readonly endsSessions?: boolean;
 }
 
 /** One frame type. Outcomes: the type of the answer, `error <code>`, `closed <close code>` or `nothing`. */
@@ -119,7 +119,16 @@ export const ROUTES: Readonly<Record<string, Row>> = {
   "GET /api/auth/me": { send: at("/api/auth/me"), outcomes: signedIn("200") },
   "GET /me": { send: at("/me"), outcomes: signedIn("200") },
   "POST /api/auth/ws-ticket": { send: at("/api/auth/ws-ticket", {}), outcomes: signedIn("200") },
-  "POST /api/auth/signout": { send: at("/api/auth/signout", {}), outcomes: signedIn("204"), endsSession: true },
+  "POST /api/auth/signout": { send: at("/api/auth/signout", {}), outcomes: signedIn("204"), endsSessions: true },
+  "GET /api/auth/sessions": { send: at("/api/auth/sessions"), outcomes: signedIn("200") },
+  "DELETE /api/auth/sessions": { send: at("/api/auth/sessions"), outcomes: signedIn("200"), endsSessions: true },
+  "DELETE /api/auth/sessions/{session_id}": {
+    send: ({ cast }) => ({ path: `/api/auth/sessions/${cast.people.member.sessionId}` }),
+    missing: ({ nothing }) => ({ path: `/api/auth/sessions/${nothing}` }),
+    // When the other device comes, the member has ended it.
+    outcomes: { ...signedIn("404 not_found"), member: "204" },
+    endsSessions: true,
+  },
   "POST /api/auth/change-password": {
     // The password of nobody: the rights are those of who knows it.
     send: at("/api/auth/change-password", { current_password: password, new_password: `${password}!` }),

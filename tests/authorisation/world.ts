@@ -137,7 +137,10 @@ async function personFor({ people, devices }: Cast, actor: Actor): Promise<Perso
 
 async function tokenFor(actor: Actor, self: Person | null): Promise<string | null> {
   if (self === null) return null;
-  if (actor === "expired") return tokenForge(self.token, TEST_SECRET).sign({ change: { exp: 1 } });
+  const now = Math.floor(Date.now() / 1_000);
+  if (actor === "expired") {
+    return tokenForge(self.token, TEST_SECRET).sign({ change: { iat: now - 120, nbf: undefined, exp: now - 60 } });
+  }
   if (actor === "revoked") must(await self.request("POST", "/api/auth/signout", {}));
   return self.token;
 }

@@ -35,7 +35,7 @@ interface Operation {
 let server: TestApp;
 let document: Document;
 beforeAll(async () => {
-  server = await startApp({ env: { BASE_URL: "https://chat.example" } });
+  server = await startApp({ env: { BASE_URL: "https://chat.example", ALGORITHM: "EdDSA" } });
   document = (await (await fetch(`${server.url}/openapi.json`)).json()) as Document;
 });
 afterAll(() => server[Symbol.asyncDispose]());

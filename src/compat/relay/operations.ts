@@ -31,7 +31,7 @@ export const relayOperations: Operations = {
   "POST /login": {
     ...{ ...relay, auth: "none", summary: "Sign in, with JSON or a form" },
     answers: { 200: TokensAnswer },
-    errors: ["invalid_credentials", "overloaded"],
+    errors: ["invalid_credentials", "account_disabled", "overloaded"],
   },
   "GET /me": { ...relay, summary: "Show the caller's account", answers: { 200: User } },
   "GET /public-key/{user_id}": {
