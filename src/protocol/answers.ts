@@ -6,6 +6,7 @@ import { z } from "zod";
 import { ConversationType, Encryption, MessageContent } from "./content.ts";
 import { ERRORS, type ErrorCode } from "./errors.ts";
 import { AccountId, ConversationId, DeviceId, MessageId, SessionId } from "./ids.ts";
+import { LastSeenTo, UserStatus } from "./people.ts";
 import { Platform } from "./rest.ts";
 
 const Time = z.iso.datetime();
@@ -92,6 +93,51 @@ export const PublicKeyAnswer = z.strictObject({
   version: z.int().min(1),
   created_at: Time,
 });
+
+const Profile = z.strictObject({
+  id: AccountId,
+  username: z.string(),
+  display_name: z.string().nullable(),
+  status: UserStatus,
+  /** A day; `null` where it is not known or not shown. */
+  last_seen: z.iso.date().nullable(),
+  created_at: Time,
+  updated_at: Time,
+});
+const OwnProfile = Profile.extend({
+  public_key: z.string().nullable(),
+  email: z.string().nullable(),
+  private_key_encrypted: z.string().nullable(),
+  privacy: z.strictObject({ last_seen: LastSeenTo, findable: z.boolean() }),
+});
+
+/** `GET /api/users/{id}`: more of it to the account itself. */
+export const UserAnswer = z.union([OwnProfile, Profile.extend({ public_key: z.string().nullable() })]);
+
+/** `PUT /api/users/{id}`. */
+export const OwnProfileAnswer = OwnProfile;
+
+/** `GET /api/users`. */
+export const UsersAnswer = z.strictObject({ users: z.array(Profile), next: z.string().nullable() });
+
+/** `GET /api/users/{id}/private-key`; its version is the `ETag`. */
+export const PrivateKeyAnswer = z.strictObject({ private_key_encrypted: z.string(), updated_at: Time });
+
+/** `GET /api/blocks`. */
+export const BlocksAnswer = z.strictObject({
+  users: z.array(
+    z.strictObject({
+      id: AccountId,
+      username: z.string(),
+      display_name: z.string().nullable(),
+      blocked_at: Time,
+    }),
+  ),
+  next: z.string().nullable(),
+});
+
+/** `POST /api/auth/delete-account`. */
+export const LeavingAnswer = z.strictObject({ state: z.literal("leaving") });
 
 /** A conversation as its members see it. */
 export const ConversationAnswer = z.strictObject({

@@ -96,9 +96,10 @@ export function tooLong(error: z.ZodError): boolean {
 export function fieldsOf(error: z.ZodError): Record<string, string> {
   const fields: Record<string, string> = {};
   for (const issue of error.issues.slice(0, 10)) {
-    // The key of a record is the client's own word, as a value is.
+    // The key of a record, and of a field that nobody knows, is the client's own word, as a value is.
     const path = issue.code === "invalid_key" ? issue.path.slice(0, -1) : issue.path;
-    fields[path.slice(0, 4).join(".").slice(0, 80) || "(body)"] = issue.message.slice(0, 200);
+    const message = issue.code === "unrecognized_keys" ? "must hold no other fields" : issue.message;
+    fields[path.slice(0, 4).join(".").slice(0, 80) || "(body)"] = message.slice(0, 200);
   }
   return fields;
 }

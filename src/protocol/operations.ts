@@ -6,20 +6,26 @@
  */
 import type { z } from "zod";
 import {
+  BlocksAnswer,
   ConversationAnswer,
   ConversationsAnswer,
   EventAnswer,
   HealthAnswer,
   InfoAnswer,
   JwksAnswer,
+  LeavingAnswer,
   MeAnswer,
   MessagesAnswer,
+  OwnProfileAnswer,
+  PrivateKeyAnswer,
   PublicKeyAnswer,
   ReadyAnswer,
   SessionsAnswer,
   SessionsEndedAnswer,
   SignUpAnswer,
   TokensAnswer,
+  UserAnswer,
+  UsersAnswer,
   WsTicketAnswer,
 } from "./answers.ts";
 import type { ErrorCode } from "./errors.ts";
@@ -46,6 +52,7 @@ export type Operations = Readonly<Record<`${"GET" | "POST" | "PUT" | "DELETE"} /
 
 const auth = { tag: "auth", auth: "none" } as const;
 const session = { tag: "auth", auth: "bearer" } as const;
+const user = { tag: "users", auth: "bearer" } as const;
 const conversation = { tag: "conversations", auth: "bearer" } as const;
 const server = { tag: "server", auth: "none" } as const;
 const socket = { tag: "socket", auth: "optional", answers: { 101: null } } as const;
@@ -140,8 +147,54 @@ export const OPERATIONS: Operations = {
     answers: { 200: EmailAnswer },
     errors: ["link_invalid", "email_taken"],
   },
+  "POST /api/auth/export": {
+    ...{ ...session, summary: "Take along everything that is held about the caller" },
+    answers: { 200: "application/gzip" },
+    errors: ["wrong_password", "overloaded"],
+  },
+  "POST /api/auth/delete-account": {
+    ...{ ...session, summary: "Leave for good; what is held about the caller goes" },
+    answers: { 202: LeavingAnswer },
+    errors: ["wrong_password", "overloaded"],
+  },
+  "GET /api/users": {
+    ...{ ...user, summary: "Find people by the beginning of a name" },
+    answers: { 200: UsersAnswer },
+  },
+  "GET /api/users/{id}": {
+    ...{ ...user, summary: "Show a person, as far as the caller may see" },
+    answers: { 200: UserAnswer },
+    errors: ["user_not_found"],
+  },
+  "PUT /api/users/{id}": {
+    ...{ ...user, summary: "Change one's own profile" },
+    answers: { 200: OwnProfileAnswer },
+    errors: ["forbidden"],
+  },
+  "GET /api/users/{id}/private-key": {
+    ...{ ...user, summary: "Show one's own sealed private key; ETag is its version" },
+    answers: { 200: PrivateKeyAnswer },
+    errors: ["forbidden", "not_found"],
+  },
+  "PUT /api/users/{id}/private-key": {
+    ...{ ...user, summary: "Keep one's own private key, sealed by the client" },
+    headers: { "If-Match": "The version that it replaces", "If-None-Match": "`*`: there is none yet" },
+    answers: { 204: null },
+    errors: ["forbidden", "precondition_failed", "precondition_required"],
+  },
+  "POST /api/users/{id}/block": {
+    ...{ ...user, summary: "Block somebody; they are not told" },
+    answers: { 204: null },
+    errors: ["user_not_found", "too_many_blocked", "busy"],
+  },
+  "DELETE /api/users/{id}/block": {
+    ...{ ...user, summary: "Block somebody no longer" },
+    answers: { 204: null },
+    errors: ["busy"],
+  },
+  "GET /api/blocks": { ...{ ...user, summary: "List whom the caller blocks" }, answers: { 200: BlocksAnswer } },
   "GET /api/users/{id}/public-key": {
-    ...{ tag: "users", auth: "bearer", summary: "Show an account's current public key" },
+    ...{ ...user, summary: "Show an account's current public key" },
     answers: { 200: PublicKeyAnswer },
     errors: ["not_found"],
   },

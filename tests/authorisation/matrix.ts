@@ -45,6 +45,10 @@ function everybody(outcome: string): Outcomes {
 
 const signedIn = (outcome: string): Outcomes => ({ ...everybody(outcome), ...REFUSED });
 const strangers = (outcome: string) => ({ other: outcome, nonMember: outcome, former: outcome });
+const own = (outcome: string): Outcomes => ({
+  ...signedIn("403 forbidden"),
+  ...{ member: outcome, otherDevice: outcome },
+});
 const members = (outcome: string, stranger = "404 conversation_not_found"): Outcomes => ({
   ...signedIn(outcome),
   ...strangers(stranger),
@@ -147,7 +151,52 @@ export const ROUTES: Readonly<Record<string, Row>> = {
     outcomes: signedIn("200"),
   },
 
+  "POST /api/auth/export": {
+    send: at("/api/auth/export", { password }),
+    outcomes: signedIn("403 wrong_password"),
+  },
+  "POST /api/auth/delete-account": {
+    send: at("/api/auth/delete-account", { password }),
+    outcomes: signedIn("403 wrong_password"),
+  },
+  "PUT /api/users/{id}": {
+    send: ({ cast }) => ({ path: `/api/users/${cast.people.member.id}`, body: { status: "away" } }),
+    missing: ({ nothing }) => ({ path: `/api/users/${nothing}`, body: { status: "away" } }),
+    outcomes: own("200"),
+  },
+  "GET /api/users/{id}/private-key": {
+    // The member keeps none: the others do not get as far as that.
+    send: ({ cast }) => ({ path: `/api/users/${cast.people.member.id}/private-key` }),
+    missing: ({ nothing }) => ({ path: `/api/users/${nothing}/private-key` }),
+    outcomes: own("404 not_found"),
+  },
+  "PUT /api/users/{id}/private-key": {
+    send: ({ cast }) => ({
+      path: `/api/users/${cast.people.member.id}/private-key`,
+      body: { private_key_encrypted: "c2VhbGVk" },
+    }),
+    missing: ({ nothing }) => ({
+      path: `/api/users/${nothing}/private-key`,
+      body: { private_key_encrypted: "c2VhbGVk" },
+    }),
+    outcomes: own("428 precondition_required"),
+  },
+  "GET /api/blocks": { send: at("/api/blocks"), outcomes: signedIn("200") },
+
   // Everybody's who is signed in.
+  "GET /api/users": { send: at("/api/users?q=a"), outcomes: signedIn("200") },
+  "GET /api/users/{id}": {
+    send: ({ cast }) => ({ path: `/api/users/${cast.people.admin.id}` }),
+    outcomes: signedIn("200"),
+  },
+  "POST /api/users/{id}/block": {
+    send: ({ guest }) => ({ path: `/api/users/${guest}/block` }),
+    outcomes: signedIn("204"),
+  },
+  "DELETE /api/users/{id}/block": {
+    send: ({ guest }) => ({ path: `/api/users/${guest}/block` }),
+    outcomes: signedIn("204"),
+  },
   "GET /api/users/{id}/public-key": {
     send: ({ cast }) => ({ path: `/api/users/${cast.people.admin.id}/public-key` }),
     outcomes: signedIn("200"),
