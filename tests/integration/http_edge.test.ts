@@ -333,6 +333,8 @@ describe("other origins", () => {
     expect((await preflight(origin)).headers.get("access-control-allow-origin")).toBeNull();
     const answer = await edge.request("GET", "/health", { headers: { origin } });
     expect(answer.headers.get("access-control-allow-origin")).toBeNull();
+    // A cache that kept this for one origin would give it to another.
+    expect(answer.headers.get("vary")).toContain("Origin");
   });
 });
 
