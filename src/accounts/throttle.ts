@@ -44,7 +44,7 @@ const perMinute = (count: number): Rate => ({ perMinute: count, burst: count });
 /** The policies of accounts; each name ends with what it counts by. */
 export const ACCOUNT_RATES = {
   sign_up_address: perMinute(5),
-  sign_up_everybody: perMinute(600),
+  sign_up_everybody: perMinute(6_000),
   /** By devices that nobody knows: one name from one address, all names from it, one name, and all of them. */
   sign_in_name_address: perMinute(10),
   sign_in_address: perMinute(30),

@@ -89,6 +89,7 @@ export class ServerProcess implements AsyncDisposable {
         ENCRYPTION_KEYS: `k1:${"ab".repeat(32)}`,
         RATE_LIMIT_PER_MINUTE: "100000",
         RATE_LIMIT_BURST: "10000",
+        TRUSTED_PROXIES: "127.0.0.1", // so that people come from addresses of their own
         ...this.#variables,
       },
       stdio: ["ignore", "pipe", "pipe"],
