@@ -64,6 +64,8 @@ export class RedisBus implements Bus {
   /** Whether the last beat was as it should be; what a fault is reported by, once. */
   #beating = false;
   #beatUnderWay = false;
+  /** Beat once more when the one under way is over. */
+  #beatAgain = false;
   #looks = 0;
   #leaving = false;
 
@@ -201,8 +203,12 @@ export class RedisBus implements Bus {
 
   /** Renews the lease and tells the others how many messages they should have had. */
   async #beat(): Promise<void> {
-    if (this.#beatUnderWay) return;
+    if (this.#beatUnderWay) {
+      this.#beatAgain = true;
+      return;
+    }
     this.#beatUnderWay = true;
+    this.#beatAgain = false;
     const { node, directory } = this.#joined;
     try {
       const beat: Beat = { from: node, sent: this.#peers.sent() };
@@ -217,6 +223,7 @@ export class RedisBus implements Bus {
     } finally {
       this.#beatUnderWay = false;
     }
+    if (this.#beatAgain) void this.#beat();
   }
 
   /**
@@ -242,7 +249,10 @@ export class RedisBus implements Bus {
       if (lost) this.#doubt();
       return;
     }
+    const isNew = !this.#peers.knows(message.from);
     const lost = this.#peers.beat(message.from, message.sent[member.node] ?? 0, now);
+    // Both know each other from the start: the silence of a node that nobody has heard is heard by nobody.
+    if (isNew && message.last !== true) void this.#beat();
     if (message.last === true) this.#peers.ended(message.from);
     if (lost || message.last === true) this.#doubt();
   }

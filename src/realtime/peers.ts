@@ -41,6 +41,11 @@ export class Peers {
     return this.#peers.size;
   }
 
+  /** Whether a node was ever heard. */
+  knows(node: NodeId): boolean {
+    return this.#peers.has(node);
+  }
+
   /** The number of the next message to a node. */
   next(to: NodeId): number {
     const number = (this.#sent.get(to) ?? 0) + 1;

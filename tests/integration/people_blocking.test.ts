@@ -107,7 +107,7 @@ describe("blocking", () => {
     const mustBeWithheld: string[] = [];
     const mustCome: string[] = [];
     const say = async (into: string[]) => {
-      for (let i = 0; i < 20; i++) {
+      for (let i = 0; i < 10; i++) {
         const text = `text_${sent.push("") - 1}_`;
         expect((await writer.say(id, text)).type).toBe("receipt");
         into.push(text);

@@ -52,7 +52,7 @@ const BAD_FRAMES: readonly [text: string, code: string, field?: string][] = [
   ['{"type":"message_read","conversation_id":"00000000-0000-7000-8000-000000000000"}', "bad_frame", "seq"],
   ['{"type":"typing_start","conversation_id":"nothing"}', "bad_frame", "conversation_id"],
   ['{"type":"resume","cursors":[]}', "bad_frame", "cursors"],
-  ['{"type":"resume","cursors":{"x":1}}', "bad_frame", "cursors.x"],
+  ['{"type":"resume","cursors":{"x":1}}', "bad_frame", "cursors"],
   ['{"type":"authenticate"}', "bad_frame", "token"],
   ['{"type":"authenticate","token":{}}', "bad_frame", "token"],
   ['{"type":"ping","ref":{}}', "bad_frame", "ref"],
