@@ -43,7 +43,6 @@ interface Member {
   readonly handlers: NodeHandlers;
   readonly directory: Directory;
   readonly listening: Listening;
-  readonly timer: ReturnType<typeof setInterval>;
 }
 
 const BEAT_MS = 1_000;
@@ -60,6 +59,8 @@ export class RedisBus implements Bus {
   readonly #prefix: string;
   readonly #peers = new Peers();
   #member: Member | undefined;
+  /** Beats; none before this node listens, for whoever hears the first one answers it, once. */
+  #timer: ReturnType<typeof setInterval> | undefined;
   #outgoing = new Map<NodeId, Hint[]>();
   /** Whether the last beat was as it should be; what a fault is reported by, once. */
   #beating = false;
@@ -95,11 +96,12 @@ export class RedisBus implements Bus {
       },
     });
     const directory = new Directory({ redis: this.#redis, prefix: this.#prefix, node, newToken });
-    const timer = setInterval(() => this.#look(), beatMs / LOOKS_A_BEAT);
-    this.#member = { node, handlers, directory, listening, timer };
+    this.#member = { node, handlers, directory, listening };
     const late = setTimeout(listened.resolve, JOIN_MS);
     await listened.promise; // without Redis the node starts all the same, and is unhealthy
     clearTimeout(late);
+    if (this.#leaving) return;
+    this.#timer = setInterval(() => this.#look(), beatMs / LOOKS_A_BEAT);
     await this.#beat();
   }
 
@@ -141,9 +143,9 @@ export class RedisBus implements Bus {
 
   async [Symbol.asyncDispose](): Promise<void> {
     this.#leaving = true;
+    clearInterval(this.#timer);
     const member = this.#member;
     if (member !== undefined) {
-      clearInterval(member.timer);
       this.#flush();
       const last: Beat = { from: member.node, sent: this.#peers.sent(), last: true };
       await Promise.allSettled([
@@ -171,7 +173,7 @@ export class RedisBus implements Bus {
   /** It may be another Redis than before: nothing is believed until a beat has looked. */
   #connected(): void {
     this.#beating = false;
-    if (this.#member !== undefined) void this.#beat();
+    if (this.#timer !== undefined) void this.#beat();
   }
 
   #doubt(): void {

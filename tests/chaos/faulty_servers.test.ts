@@ -108,8 +108,18 @@ const killWhileHeld: Step = async (scene) => {
   await flow(scene);
 };
 
+/** Moves somebody until there are people on both nodes: so one of the dms, which are a chain, goes through Redis. */
+async function spread({ devices }: Traffic): Promise<void> {
+  await waitUntil("people are on both nodes", () => {
+    const nodes = new Set(devices.map(({ node }) => node));
+    if (nodes.size === 1 && !nodes.has(null)) devices[0]?.hop();
+    return nodes.size === 2 && !nodes.has(null);
+  });
+}
+
 /** Redis forgets everything; who has looked nobody up meanwhile is not told, unless the nodes notice. */
 async function emptyRedis({ history, traffic, database }: Scene, redis: TestRedis): Promise<void> {
+  await spread(traffic);
   const fault = history.fault("redis-flushed", { type: "all" });
   await redis.command("FLUSHALL");
   history.healed(fault);

@@ -30,6 +30,21 @@ describeWithRedis("the bus through Redis", () => {
     };
   });
 
+  test("a node is heard only once it hears: an answer to its first beat reaches it", async () => {
+    await using redis = await TestRedis.start();
+    await using stack = new AsyncDisposableStack();
+    const commands = await redis.monitor();
+    const joined = await Promise.all(Array.from({ length: 8 }, () => joinBus(stack.use(open(redis)))));
+    for (const { node } of joined) {
+      const listens = () => commands.findIndex((line) => /"subscribe"/i.test(line) && line.includes(`:node:${node}`));
+      const beats = () =>
+        commands.findIndex((line) => /"publish"/i.test(line) && line.includes(`{\\"from\\":\\"${node}`));
+      await waitUntil("its first beat is seen", () => beats() >= 0);
+      expect(listens()).toBeGreaterThanOrEqual(0);
+      expect(listens()).toBeLessThan(beats());
+    }
+  });
+
   describeWithRedis("when Redis fails", () => {
     let redis: TestRedis;
     let first: ListeningNode;

@@ -8,6 +8,7 @@ import { mkdtemp } from "node:fs/promises";
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { createClient } from "redis";
 import { openRedis, type Redis } from "../../src/platform/redis.ts";
 import { waitUntil } from "./wait.ts";
 
@@ -36,6 +37,7 @@ export class TestRedis implements AsyncDisposable {
   readonly admin: Redis;
   readonly #port: number;
   readonly #folder: string;
+  readonly #monitors: { destroy(): void }[] = [];
   #child: Bun.Subprocess<"pipe", "pipe", "inherit"> | undefined;
   #pid = 0;
 
@@ -91,6 +93,16 @@ export class TestRedis implements AsyncDisposable {
     return this.admin.command(parts);
   }
 
+  /** Every command that any connection gives from here on, in the order in which the server took them. */
+  async monitor(): Promise<readonly string[]> {
+    const commands: string[] = [];
+    const client = createClient({ url: this.url });
+    this.#monitors.push(client);
+    await client.connect();
+    await client.monitor((reply) => void commands.push(String(reply)));
+    return commands;
+  }
+
   /** Ends the server as a power cut would. */
   kill(): void {
     process.kill(this.#pid, "SIGKILL");
@@ -107,6 +119,7 @@ export class TestRedis implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
+    for (const monitor of this.#monitors) monitor.destroy();
     await this.admin[Symbol.asyncDispose]();
     await this.#end();
   }
