@@ -69,9 +69,9 @@ onOneNodeAndOnTwo(
         expect(status).toBe(200);
         expect(tokens).toMatchObject({ token_type: "bearer" });
         expect(tokens.access_token).toBeString();
-      expect(tokens.refresh_token).toBeString();
-      expect(tokens.expires_in).toBePositive();
-      for (const url of Object.values(nodes())) {
+        expect(tokens.refresh_token).toBeString();
+        expect(tokens.expires_in).toBePositive();
+        for (const url of Object.values(nodes())) {
           expect((await ask(url, "GET", "/me", { token: tokens.access_token })).json.name).toBe(name);
         }
       }
