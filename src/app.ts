@@ -19,6 +19,7 @@ import {
 import { accountRoutes } from "./accounts/routes.ts";
 import { purgeAudit } from "./administration/mod.ts";
 import { relayBodyRules, relayOperations, relayRoutes } from "./compat/relay/mod.ts";
+import { openRoom, roomOperations, roomRoutes } from "./compat/room/mod.ts";
 import type { Config } from "./config.ts";
 import {
   announceKey,
@@ -304,7 +305,7 @@ function composeServer(ground: Ground, slices: Slices, hub: Hub): AnyElysia {
         describe: () =>
           describeApi({
             routes: server.routes,
-            operations: { ...OPERATIONS, ...relayOperations },
+            operations: { ...OPERATIONS, ...relayOperations, ...roomOperations },
             version: packageJson.version,
             baseUrl: config.baseUrl,
             bodyRules: relayBodyRules,
@@ -317,11 +318,20 @@ function composeServer(ground: Ground, slices: Slices, hub: Hub): AnyElysia {
 }
 
 function sliceRoutes(ground: Ground, slices: Slices, hub: Hub, { authenticate }: Authentication): AnyElysia[] {
-  const { config, clock } = ground;
+  const { config, clock, onFault, started } = ground;
   const { db, accounts, conversations } = slices;
   const keys = { db, clock };
   const deliver = (delivery: Delivery): void => hub.router.deliver(delivery);
   const endSessions = (account: AccountId, ids: readonly SessionId[]): void => hub.router.endSessions(account, ids);
+  const verify = (token: string): Promise<Principal> => verifyAccessToken(accounts, token);
+  const sockets = {
+    hub: () => hub,
+    ...{ authenticate, addressOf, origins: config.corsOrigins },
+    redeemTicket: (ticket: string): Promise<Principal> => redeemTicket(accounts, ticket),
+  };
+  const room = started.use(
+    openRoom({ hub, accounts, conversations, deliver, onFault: (error) => onFault("room", error) }),
+  );
   const departures = openDepartures(ground, slices, { deliver, endSessions });
   return [
     accountRoutes({ accounts, authenticate, addressOf, endSessions }),
@@ -339,13 +349,12 @@ function sliceRoutes(ground: Ground, slices: Slices, hub: Hub, { authenticate }:
       announceKey: ({ user_id, fingerprint, created_at }) =>
         announceKey(conversations, { accountId: user_id, fingerprint, changedAt: Date.parse(created_at) }, deliver),
     }),
-    socketRoutes({
-      hub: () => hub,
-      authenticate,
-      redeemTicket: (ticket) => redeemTicket(accounts, ticket),
-      addressOf,
-      origins: config.corsOrigins,
+    roomRoutes({
+      ...{ accounts, conversations, endSessions, verify, room },
+      ...sockets,
+      allowQueryToken: config.allowQueryToken,
     }),
+    socketRoutes(sockets),
   ];
 }
 

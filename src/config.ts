@@ -97,6 +97,7 @@ export function parseConfig(env: Environment, machine: MachineDefaults): Config 
     corsOrigins: readOrigins(variables, problems),
     trustedProxies: readProxies(variables, problems),
     metricsToken: variables.METRICS_TOKEN ?? null,
+    allowQueryToken: variables.ALLOW_QUERY_TOKEN === "true",
     rateLimitPerMinute: variables.RATE_LIMIT_PER_MINUTE ?? 600,
     rateLimitBurst: variables.RATE_LIMIT_BURST ?? 100,
     heartbeatMs: (variables.WS_HEARTBEAT_INTERVAL ?? 30) * 1_000,

@@ -144,6 +144,30 @@ export async function listExisting(sql: Sql, ids: readonly AccountId[]): Promise
   return rows.map((row) => row.id);
 }
 
+/** The user names of those of the ids that are accounts. Read by the primary key. */
+export async function listUsernames(sql: Sql, ids: readonly AccountId[]): Promise<ReadonlyMap<AccountId, string>> {
+  const rows = await sql.query<{ id: AccountId; username: string }>(
+    "select id, username from accounts where id = any($1::uuid[])",
+    [ids],
+    "accounts_usernames",
+  );
+  return new Map(rows.map((row) => [row.id, row.username]));
+}
+
+/** Stores a disabled account under a fixed id, unless it is there. */
+export async function insertServerAccount(
+  sql: Sql,
+  account: { readonly id: AccountId; readonly username: string; readonly passwordHash: string; readonly now: number },
+): Promise<void> {
+  const { id, username, passwordHash } = account;
+  await sql.query(
+    `insert into accounts (id, username, username_key, password_hash, created_at, updated_at, disabled_at)
+     values ($1, $2, $2, $3, $4, $4, $4) on conflict (id) do nothing`,
+    [id, username, passwordHash, new Date(account.now)],
+    "accounts_insert_server",
+  );
+}
+
 /** Replaces a password's hash by a stronger one of the same password, unless the password changed meanwhile. */
 export async function replaceHash(sql: Sql, id: AccountId, before: string, after: string): Promise<void> {
   await sql.query(

@@ -33,6 +33,7 @@ export type { Principal } from "./principal.ts";
 export { purgeSessions } from "./purge_sessions.ts";
 export { type RefreshResult, refreshSession } from "./refresh_session.ts";
 export { requirePassword } from "./require_password.ts";
+export { ensureServerAccount } from "./server_account.ts";
 export { sessionEnds } from "./session_ends.ts";
 export { countSessions, type EndedSession, type ListedSession, listSessionsOf } from "./session_lists_store.ts";
 export { type SignInInput, type SignInResult, signIn } from "./sign_in.ts";
@@ -48,4 +49,5 @@ export {
   type ThrottleOptions,
 } from "./throttle.ts";
 export { createTicket, redeemTicket, type TicketAnswer } from "./tickets.ts";
+export { usernamesOf } from "./usernames.ts";
 export { verifyAccessToken } from "./verify_access_token.ts";

@@ -54,6 +54,8 @@ export interface Config {
   readonly trustedProxies: readonly string[];
   /** Who sends it may read /metrics from anywhere; `null`: only from this machine. */
   readonly metricsToken: string | null;
+  /** Whether the room's socket takes an access token in its address. */
+  readonly allowQueryToken: boolean;
   readonly rateLimitPerMinute: number;
   readonly rateLimitBurst: number;
   readonly heartbeatMs: number;

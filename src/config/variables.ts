@@ -54,6 +54,7 @@ export const Variables = z.object({
   MAIL_LINK_URL: z.string().optional(),
   CORS_ORIGINS: z.string().optional(),
   TRUSTED_PROXIES: z.string().optional(),
+  ALLOW_QUERY_TOKEN: oneOf(["true", "false"]),
   METRICS_TOKEN: z
     .string()
     .regex(/^[\x21-\x7e]{16,}$/, "at least 16 visible characters")

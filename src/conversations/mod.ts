@@ -27,7 +27,14 @@ export {
   removeParticipant,
   requireMember,
 } from "./participants.ts";
-export { getConversation, listConversations, listMessages, type MessagePage, readLog } from "./read_conversations.ts";
+export {
+  getConversation,
+  listConversations,
+  listMessages,
+  type MessagePage,
+  readLog,
+  readMessages,
+} from "./read_conversations.ts";
 export {
   type SendMessageInput,
   type SendResult,
@@ -35,4 +42,5 @@ export {
   sendMessage,
   submitMessage,
 } from "./send_message.ts";
+export { ensureServerChannel, type ServerChannel } from "./server_channel.ts";
 export { confirmDelivered, listUndelivered, type UndeliveredPage } from "./undelivered.ts";

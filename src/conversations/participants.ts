@@ -16,6 +16,9 @@ import type { Head } from "./head.ts";
 import { changeMembership, type MembershipRefusal } from "./membership_store.ts";
 import { recipientsOf } from "./send_message.ts";
 
+/** A channel may be of any size; what a node keeps of it has a bound all the same (`heads.ts`). */
+const CHANNEL_MEMBERS = 1_000_000;
+
 /** Whose membership changes, by whom. */
 export interface ParticipantInput {
   readonly actorId: AccountId;
@@ -28,9 +31,9 @@ export interface ParticipantInput {
  * `user_not_found`, `too_many_participants`; retryable `busy`.
  */
 export async function addParticipant(deps: ConversationsDeps, input: ParticipantInput): Promise<Delivery> {
-  await requireMember(deps, input.actorId, input.conversationId);
+  const { type } = await requireMember(deps, input.actorId, input.conversationId);
   await checkAccounts(deps, [input.accountId]);
-  return change(deps, input, "add", "joined");
+  return change(deps, { ...input, limit: type === "channel" ? CHANNEL_MEMBERS : LIMITS.participants }, "add", "joined");
 }
 
 /**
@@ -38,7 +41,8 @@ export async function addParticipant(deps: ConversationsDeps, input: Participant
  * `user_not_found`; retryable `busy`.
  */
 export function removeParticipant(deps: ConversationsDeps, input: ParticipantInput): Promise<Delivery> {
-  return change(deps, input, "remove", input.actorId === input.accountId ? "left" : "removed");
+  const limit = LIMITS.participants; // of who is added
+  return change(deps, { ...input, limit }, "remove", input.actorId === input.accountId ? "left" : "removed");
 }
 
 const REFUSALS = {
@@ -55,7 +59,7 @@ const REFUSALS = {
 
 async function change(
   deps: ConversationsDeps,
-  input: ParticipantInput,
+  input: ParticipantInput & { readonly limit: number },
   direction: "add" | "remove",
   what: "joined" | "left" | "removed",
 ): Promise<Delivery> {
@@ -71,7 +75,7 @@ async function change(
     accountIds: [accountId],
     canSend: true,
     event: { id, body: body.bytes, digest: body.digest },
-    limit: LIMITS.participants,
+    limit: input.limit,
   });
   if (outcome.status !== "stored" && outcome.status !== "known") throw new DomainError(REFUSALS[outcome.status]);
   const head = await deps.heads.atLeast(conversationId, outcome.membersVersion);

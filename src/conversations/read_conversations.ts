@@ -77,8 +77,13 @@ const END = Number.MAX_SAFE_INTEGER;
 
 /** A page of a log, of the entries that the caller may see; else `conversation_not_found`. */
 export async function listMessages(deps: ConversationsDeps, input: ListMessagesInput): Promise<MessagePage> {
+  await getConversation(deps, input.accountId, input.conversationId);
+  return readMessages(deps, input);
+}
+
+/** The same, but empty for who is no member. */
+export async function readMessages(deps: ConversationsDeps, input: ListMessagesInput): Promise<MessagePage> {
   const { accountId, conversationId, limit } = input;
-  await getConversation(deps, accountId, conversationId);
   const forward = input.afterSeq !== null;
   const from = forward ? (input.afterSeq ?? 0) : (input.beforeSeq ?? END);
   const { rows, more } = await listHistory(deps.db, {

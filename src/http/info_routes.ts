@@ -11,6 +11,7 @@ export function infoRoutes(context: { readonly version: string }) {
       signup: "/api/auth/signup",
       signin: "/api/auth/signin",
       socket: "/ws",
+      room: "/ws/chat",
       docs: "/docs",
       health: "/health",
       ready: "/ready",

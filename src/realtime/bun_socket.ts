@@ -90,26 +90,50 @@ class BunSocketPort implements SocketPort {
 /** `/ws` and `/ws/{user_id}/{session_id}`. */
 export function socketRoutes(context: SocketRoutesContext) {
   return new Elysia({ name: "socket" })
-    .get("/ws", ({ request, server }) => upgrade(context, request, server, null))
+    .get("/ws", ({ request, server }) => open(context, request, server, null))
     .get("/ws/:user_id/:session_id", ({ request, server, params }) =>
-      upgrade(context, request, server, { userId: params.user_id, sessionId: params.session_id }),
+      open(context, request, server, { userId: params.user_id, sessionId: params.session_id }),
     );
 }
 
-async function upgrade(
+function open(
   context: SocketRoutesContext,
   request: Request,
   server: Bun.Server<unknown> | null,
   expected: SessionOrigin["expected"],
 ): Promise<void> {
+  return upgradeSocket(context, request, server, { expected, identify: () => principalOf(context, request) });
+}
+
+/** What {@link upgradeSocket} is told of a route's sockets. */
+export interface SocketKind extends Pick<SessionOrigin, "expected" | "annex"> {
+  /** Who the request says it is; `null` where it does not, and the first frame will. Throws what the request is refused with. */
+  readonly identify: () => Promise<Principal | null>;
+}
+
+/** What {@link upgradeSocket} needs of the server. */
+export type UpgradeContext = Pick<SocketRoutesContext, "hub" | "addressOf" | "origins">;
+
+/**
+ * Makes a socket of a request. Throws `upgrade_required`, `forbidden` for a page of elsewhere, `unavailable` while
+ * the node ends, `rate_limited` where too many of the address have not shown who they are, and what `identify` throws.
+ */
+export async function upgradeSocket(
+  context: UpgradeContext,
+  request: Request,
+  server: Bun.Server<unknown> | null,
+  kind: SocketKind,
+): Promise<void> {
   if (request.headers.get("upgrade")?.toLowerCase() !== "websocket") refuse("upgrade_required");
   if (!isAllowedOrigin(request, context.origins)) refuse("forbidden");
   const address = context.addressOf(request);
-  const principal = await principalOf(context, request);
+  const principal = await kind.identify();
   // After the wait: a node that began to drain meanwhile has closed the sockets it knew of.
   if (context.hub().draining) refuse("unavailable");
   if (principal === null && context.hub().crowded(address)) refuse("rate_limited");
-  const data: SocketData = { origin: { address, principal, expected }, session: null };
+  const { expected, annex } = kind;
+  const origin = { address, principal, expected, ...(annex === undefined ? {} : { annex }) };
+  const data: SocketData = { origin, session: null };
   if (server === null || !server.upgrade(request, { data })) refuse("upgrade_required");
 }
 

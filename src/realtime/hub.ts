@@ -17,7 +17,8 @@ import {
   type SessionEnd,
   type SessionId,
 } from "../protocol/mod.ts";
-import type { Bus, BusStatus, NodeId } from "./bus.ts";
+import type { Annex, AnnexPorts } from "./annex.ts";
+import type { Bus, BusStatus, Hint, NodeId } from "./bus.ts";
 import { type DispatchDeps, dispatch } from "./dispatch.ts";
 import { HeadWatch } from "./head_watch.ts";
 import { Outgoing } from "./outgoing.ts";
@@ -87,6 +88,7 @@ export class Hub implements AsyncDisposable {
   readonly #actors: Registry<AccountId, UserMessage>;
   readonly #sessionDeps: SessionDeps;
   readonly #sessions = new Set<Session>();
+  readonly #annexes = new Map<AccountId, { readonly annex: Annex; readonly sessionDeps: SessionDeps }>();
   readonly #outgoing = new Outgoing();
   readonly #stages: StageTimes;
   /** Sockets that have not authenticated, by address [LIM-5]. */
@@ -104,7 +106,10 @@ export class Hub implements AsyncDisposable {
       node: options.node,
       bus: options.bus,
       codec: this.#codec,
-      tellLocal: (account, message, bytes) => void this.#actors.tellIfStarted(account, message, bytes),
+      tellLocal: (account, hint, bytes) => {
+        this.#actors.tellIfStarted(account, hint, bytes);
+        if (this.#annexes.size > 0) this.#tellAnnexes(account, hint);
+      },
       // Sends are judged under the head's lock; who is told of typing rests on this alone.
       membersChanged: (id) => options.conversations.heads.forget(id, Number.MAX_SAFE_INTEGER),
       onDoubt: () => this.#doubt(),
@@ -123,6 +128,7 @@ export class Hub implements AsyncDisposable {
       endedSince: options.endedSessions,
       tell: ({ accountId, id, reason }) => {
         const hint = { type: "end_sessions", to: [accountId], sessionIds: [id], reason } as const;
+        this.#tellAnnexes(accountId, hint);
         return this.#actors.tellIfStarted(accountId, hint, 0) !== "full";
       },
       now: () => options.clock.now(),
@@ -181,11 +187,20 @@ export class Hub implements AsyncDisposable {
     return (this.#waiting.get(address) ?? 0) >= LIMITS.unauthenticatedPerAddress;
   }
 
+  /** Adds an annex; sockets that are opened for it are its own from then on. */
+  add<Added extends Annex>(account: AccountId, open: (ports: AnnexPorts) => Added): Added {
+    const annex = open(this.#portsFor(account));
+    this.#annexes.set(account, { annex, sessionDeps: this.#annexDeps(annex) });
+    return annex;
+  }
+
   /** Takes a new socket. */
   open(socket: SocketPort, origin: SessionOrigin): Session {
     this.#options.observer.opened();
     if (origin.principal === null) this.#waiting.set(origin.address, (this.#waiting.get(origin.address) ?? 0) + 1);
-    const session = new Session(socket, origin, this.#sessionDeps);
+    const { annex } = origin;
+    const deps = annex === undefined ? undefined : this.#annexes.get(annex.account)?.sessionDeps;
+    const session = new Session(socket, origin, deps ?? this.#sessionDeps);
     this.#sessions.add(session);
     this.#heads.opened(session);
     session.begin();
@@ -216,6 +231,7 @@ export class Hub implements AsyncDisposable {
 
   #drainOne(session: Session): void {
     if (!session.authenticated) session.close("draining");
+    else if (session.origin.annex !== undefined) session.origin.annex.drain(session);
     else this.#actors.find(session.principal.accountId)?.settle({ type: "drain", session });
   }
 
@@ -226,6 +242,7 @@ export class Hub implements AsyncDisposable {
       if (session.authenticated && session.feed?.waitsForRetry === true) this.#settle(session, false);
     }
     this.#heads.check();
+    for (const { annex } of this.#annexes.values()) annex.check();
     void this.#ended.look();
   }
 
@@ -233,6 +250,13 @@ export class Hub implements AsyncDisposable {
   #doubt(): void {
     this.#options.conversations.heads.forgetAll();
     this.#heads.doubt();
+    for (const { annex } of this.#annexes.values()) annex.doubt();
+  }
+
+  #tellAnnexes(account: AccountId, hint: Hint): void {
+    this.#annexes.get(account)?.annex.told(hint);
+    if (hint.type !== "end_sessions") return;
+    for (const { annex } of this.#annexes.values()) annex.ended(account, hint.sessionIds, hint.reason);
   }
 
   /** The sockets that are fed from the log. */
@@ -299,6 +323,7 @@ export class Hub implements AsyncDisposable {
     const { observer, clock } = this.#options;
     return {
       codec: this.#codec,
+      ordered: true,
       heartbeatMs: this.#options.heartbeatMs,
       connectionTimeoutMs: this.#options.connectionTimeoutMs,
       verify: this.#options.verify,
@@ -324,6 +349,40 @@ export class Hub implements AsyncDisposable {
       },
       now: () => steadyNow(clock),
       date: () => clock.now(),
+    };
+  }
+
+  #portsFor(account: AccountId): AnnexPorts {
+    const { bus, node, clock } = this.#options;
+    return {
+      node,
+      get healthy() {
+        return bus.healthy;
+      },
+      register: () => bus.register(node, account),
+      unregister: () => bus.unregister(node, account),
+      others: async () => [...(await bus.locate(node, [account])).keys()],
+      signal: (text) => this.router.signal([account], text),
+      now: () => steadyNow(clock),
+    };
+  }
+
+  /** What a session of an annex needs: as every other, but that its frames go there. */
+  #annexDeps(annex: Annex): SessionDeps {
+    return {
+      ...this.#sessionDeps,
+      codec: annex.codec,
+      ordered: false,
+      attach: (session) => {
+        this.#noLongerWaiting(session);
+        return annex.attach(session);
+      },
+      detach: (session) => annex.detach(session),
+      frame: (session, frame) => {
+        annex.frame(session, frame);
+        return "accepted";
+      },
+      drained: () => {},
     };
   }
 

@@ -5,6 +5,7 @@
  *   bus -> router -> user_actor -> feed -> session -> bun_socket
  *
  * The bus is in memory (`bus_memory`) or in Redis (`bus_redis`: `directory`, `peers`, `bus_messages`).
+ * Sockets of another protocol than SPEC.md are an `annex`.
  * What the bus may lose, `head_watch` makes every socket look for, and `session_watch` the whole node.
  *
  * Owns: the sockets of this node, one actor for each connected account, and nothing that must last.
@@ -14,10 +15,20 @@
  *
  * May import: protocol, platform, actor, and the slices' doors.
  */
-export { type SocketData, type SocketRoutesContext, socketHandlers, socketRoutes } from "./bun_socket.ts";
+export type { Annex, AnnexPorts } from "./annex.ts";
+export {
+  type SocketData,
+  type SocketRoutesContext,
+  socketHandlers,
+  socketRoutes,
+  type UpgradeContext,
+  upgradeSocket,
+} from "./bun_socket.ts";
 export type { Bus, BusStatus, Hint, NodeHandlers, NodeId } from "./bus.ts";
 export { MemoryBus } from "./bus_memory.ts";
 export { RedisBus, type RedisBusOptions } from "./bus_redis.ts";
 export { dispatch } from "./dispatch.ts";
+export { Feed, type FeedHost, type Generation } from "./feed.ts";
 export { type Hub, type HubObserver, type HubOptions, openHub } from "./hub.ts";
+export type { Session } from "./session.ts";
 export type { Stage } from "./stage_times.ts";

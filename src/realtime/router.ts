@@ -6,7 +6,6 @@
 import type { Delivery } from "../conversations/mod.ts";
 import type { AccountId, Codec, ConversationId, SessionId } from "../protocol/mod.ts";
 import type { Bus, Hint, NodeId } from "./bus.ts";
-import type { UserMessage } from "./user_message.ts";
 
 /** What a {@link Router} is made of. */
 export interface RouterOptions {
@@ -14,7 +13,7 @@ export interface RouterOptions {
   readonly bus: Bus;
   readonly codec: Codec;
   /** Tells the actor of a local account, if there is one. */
-  readonly tellLocal: (account: AccountId, message: UserMessage, bytes: number) => void;
+  readonly tellLocal: (account: AccountId, hint: Hint, bytes: number) => void;
   /** Somebody changed who is in a conversation, or who is told what is said there. */
   readonly membersChanged: (conversationId: ConversationId) => void;
   /** Hints to this node may have been lost. */

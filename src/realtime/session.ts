@@ -24,6 +24,7 @@ import {
   type Ref,
   type ServerFrame,
 } from "../protocol/mod.ts";
+import type { Annex } from "./annex.ts";
 import type { Feed } from "./feed.ts";
 import { FrameRate } from "./frame_rate.ts";
 import { SendOrder, type SendPlace } from "./send_order.ts";
@@ -45,6 +46,8 @@ export interface SessionDeps {
   readonly codec: Codec;
   readonly heartbeatMs: number;
   readonly connectionTimeoutMs: number;
+  /** Whether what is sent after a refused message waits for it [MSG-5]. */
+  readonly ordered: boolean;
   verify(token: string): Promise<Principal>;
   /** Joins the account's actor; false where the node takes no more. */
   attach(session: Session): boolean;
@@ -72,6 +75,8 @@ export interface SessionOrigin {
   readonly principal: Principal | null;
   /** The user and session of the address `/ws/{user_id}/{session_id}` [CONN-2]. */
   readonly expected: { readonly userId: string; readonly sessionId: string } | null;
+  /** Where it speaks another protocol; absent: SPEC.md. */
+  readonly annex?: Annex;
 }
 
 type State =
@@ -341,7 +346,8 @@ export class Session {
       return this.#sendError(code, this.#deps.newRequestId(), mark, details);
     }
     const { frame } = decoded;
-    const place = frame.type === "message" ? this.order.arrive(frame.conversation_id, frame.id) : null;
+    const isPlaced = frame.type === "message" && this.#deps.ordered;
+    const place = isPlaced ? this.order.arrive(frame.conversation_id, frame.id) : null;
     if (retryAfter > 0) {
       return this.#refuseAtDoor(
         place,

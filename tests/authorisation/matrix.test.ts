@@ -1,6 +1,7 @@
 /** Runs the authorisation matrix against a whole server, over real HTTP and sockets. */
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { relayOperations } from "../../src/compat/relay/mod.ts";
+import { roomOperations } from "../../src/compat/room/mod.ts";
 import { ClientFrame, ErrorAnswer, OPERATIONS } from "../../src/protocol/mod.ts";
 import type { TestApp } from "../support/app.ts";
 import { type Frame, Peer } from "../support/peer.ts";
@@ -17,7 +18,7 @@ import {
   worldFor,
 } from "./world.ts";
 
-const OPERATION = { ...OPERATIONS, ...relayOperations };
+const OPERATION = { ...OPERATIONS, ...relayOperations, ...roomOperations };
 /** Whoever is in the group may know that it exists, and whose message it is that it does. */
 const INSIDE: ReadonlySet<Actor> = new Set(["member", "admin", "otherDevice"]);
 const REF = "the frame";

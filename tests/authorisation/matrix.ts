@@ -74,6 +74,10 @@ export const ROUTES: Readonly<Record<string, Row>> = {
     send: ({ nothing }) => ({ path: `/ws/${nothing}/${nothing}` }),
     outcomes: everybody("426 upgrade_required"),
   },
+  "GET /ws/chat": { send: at("/ws/chat"), outcomes: everybody("426 upgrade_required") },
+
+  // The room is for everybody who is signed in.
+  "GET /api/chat/messages": { send: at("/api/chat/messages"), outcomes: signedIn("200") },
 
   // What is sent decides, not who sends it.
   "POST /api/auth/signup": {
@@ -83,6 +87,15 @@ export const ROUTES: Readonly<Record<string, Row>> = {
   "POST /api/auth/signin": {
     send: ({ cast }) => ({ path: "/api/auth/signin", body: { username: cast.people.member.name, password } }),
     missing: () => ({ path: "/api/auth/signin", body: { username: newName(), password } }),
+    outcomes: everybody("401 invalid_credentials"),
+  },
+  "POST /api/auth/register": {
+    send: () => ({ path: "/api/auth/register", body: { username: newName(), password: "SecurePass123" } }),
+    outcomes: everybody("201"),
+  },
+  "POST /api/auth/login": {
+    send: ({ cast }) => ({ path: "/api/auth/login", body: { username: cast.people.member.name, password } }),
+    missing: () => ({ path: "/api/auth/login", body: { username: newName(), password } }),
     outcomes: everybody("401 invalid_credentials"),
   },
   "POST /api/auth/refresh": {

@@ -16,6 +16,7 @@ test("Session bounds the bytes that wait while a token is verified", () => {
     codec: jsonCodec,
     heartbeatMs: 30_000,
     connectionTimeoutMs: 300_000,
+    ordered: true,
     verify: () => new Promise(() => {}), // a database that does not answer
     attach: () => true,
     detach: () => {},

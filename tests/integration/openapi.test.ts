@@ -2,6 +2,7 @@
 import { afterAll, beforeAll, expect, test } from "bun:test";
 import { validate } from "@apidevtools/swagger-parser";
 import { relayOperations } from "../../src/compat/relay/mod.ts";
+import { roomOperations } from "../../src/compat/room/mod.ts";
 import { undescribed } from "../../src/http/mod.ts";
 import { OPERATIONS } from "../../src/protocol/mod.ts";
 import { startApp, type TestApp } from "../support/app.ts";
@@ -46,7 +47,7 @@ const operations = () =>
   );
 
 test("every route is described, and everything that is described is a route", () => {
-  const known = { ...OPERATIONS, ...relayOperations };
+  const known = { ...OPERATIONS, ...relayOperations, ...roomOperations };
   expect(undescribed(server.app.routes, known)).toEqual([]);
   expect(
     operations()

@@ -41,6 +41,7 @@ describe("parseConfig()", () => {
       heartbeatMs: 30_000,
       connectionTimeoutMs: 300_000,
       lanes: 2,
+      allowQueryToken: false,
     });
     expect(config.secretKey).toBe(MACHINE.secretKey);
     expect(config.encryptionKeys[0]?.key).toEqual(new Uint8Array(32).fill(7));
@@ -163,6 +164,7 @@ describe("parseConfig()", () => {
       { TRUSTED_PROXIES: "10.0.0.0/33" },
       "Set TRUSTED_PROXIES to addresses or networks",
     ],
+    ["neither yes nor no", { ALLOW_QUERY_TOKEN: "yes" }, "Set ALLOW_QUERY_TOKEN to one of true, false"],
     ["a short metrics token", { METRICS_TOKEN: "short" }, "at least 16 visible characters"],
     ["wildcard CORS", { CORS_ORIGINS: "*" }, "List CORS_ORIGINS one by one"],
     ["an origin with a path", { CORS_ORIGINS: "https://app.sotto.test/" }, "without path or slash"],

@@ -42,6 +42,7 @@ function openSession() {
       codec: jsonCodec,
       heartbeatMs: 30_000,
       connectionTimeoutMs: 300_000,
+      ordered: true,
       verify: () => Promise.resolve(principal),
       attach: () => true,
       detach: () => {},

@@ -37,7 +37,14 @@ test("UserActor keeps nothing of a socket that ended before its attachment was h
     onStopped: () => {},
   });
   const sessionDeps = {
-    ...{ codec: jsonCodec, heartbeatMs: 30_000, connectionTimeoutMs: 60_000, now: () => 0, date: () => Date.now() },
+    ...{
+      codec: jsonCodec,
+      heartbeatMs: 30_000,
+      connectionTimeoutMs: 60_000,
+      ordered: true,
+      now: () => 0,
+      date: () => Date.now(),
+    },
     attach: (session: Session) => actor.tell({ type: "attach", session }) === "accepted",
     detach: (session: Session) => actor.settle({ type: "detach", session }),
     ...{ onClosed: () => {}, onGone: () => {} },
