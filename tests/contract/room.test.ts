@@ -1,7 +1,7 @@
 /** Family C of the contracts ("chat room") in one process and in two nodes, with what its contract leaves open. */
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { newMessageId } from "../../src/protocol/mod.ts";
-import { MemoryBus } from "../../src/realtime/mod.ts";
+import { type Bus, MemoryBus } from "../../src/realtime/mod.ts";
 import { NO_RATES, request, startApp, type TestApp } from "../support/app.ts";
 import { movableClock } from "../support/clock.ts";
 import { type Frame, Peer } from "../support/peer.ts";
@@ -22,6 +22,18 @@ afterAll(async () => {
   await there[Symbol.asyncDispose]();
   await here[Symbol.asyncDispose]();
 }, STARTING_MS);
+
+/** A bus that loses every hint, and knows that it may. */
+const deafBus = (): Bus => ({
+  status: "down",
+  healthy: false,
+  join: async () => {},
+  register: async () => {},
+  unregister: async () => {},
+  locate: async () => new Map(),
+  publish: () => {},
+  [Symbol.asyncDispose]: async () => {},
+});
 
 const guest = (username?: string) => RoomGuest.register(here.url, username);
 const socketUrl = (query = "") => `${here.url.replace("http", "ws")}/ws/chat${query}`;
@@ -398,5 +410,22 @@ describe("registering", () => {
       expect(answer.status).toBe(401);
     }
     expect((await ann.request("GET", "/api/users?q=public")).json.users).toEqual([]);
+  });
+});
+
+describe("between nodes that hear nothing of each other", () => {
+  test("what is said arrives all the same, once and in order", async () => {
+    await using one = await here.another({ bus: deafBus() });
+    await using two = await here.another({ bus: deafBus() });
+    const [ann, ben] = [await guest(), await guest()];
+    using speaking = await ann.at(one.url).enter();
+    using listening = await ben.at(two.url).enter();
+    const texts = Array.from({ length: 150 }, (_, i) => `unheard ${i}`);
+    for (let i = 0; i < texts.length; i += 50) {
+      for (const content of texts.slice(i, i + 50)) speaking.send({ type: "message", content });
+      await speaking.match(({ content }) => content === texts[i + 49]);
+    }
+    await listening.match(({ content }) => content === texts.at(-1));
+    expect(said(listening).filter((content) => content.startsWith("unheard"))).toEqual(texts);
   });
 });
