@@ -21,6 +21,7 @@ import { purgeAudit } from "./administration/mod.ts";
 import { relayBodyRules, relayOperations, relayRoutes } from "./compat/relay/mod.ts";
 import { openRoom, roomOperations, roomRoutes } from "./compat/room/mod.ts";
 import type { Config } from "./config.ts";
+import { messageRoutes } from "./conversations/message_routes.ts";
 import {
   announceKey,
   type Conversations,
@@ -62,7 +63,7 @@ import { type Database, openDatabase, pingDatabase } from "./platform/postgres.t
 import { MemoryRateLimiter, type RateLimiter } from "./platform/rate_limit.ts";
 import { RedisRateLimiter } from "./platform/rate_limit_redis.ts";
 import { openRedis } from "./platform/redis.ts";
-import { type AccountId, OPERATIONS, type SessionId, uuidv7 } from "./protocol/mod.ts";
+import { type AccountId, jsonCodec, OPERATIONS, type SessionId, uuidv7 } from "./protocol/mod.ts";
 import {
   type Bus,
   type Hub,
@@ -337,6 +338,11 @@ function sliceRoutes(ground: Ground, slices: Slices, hub: Hub, { authenticate }:
     accountRoutes({ accounts, authenticate, addressOf, endSessions }),
     keyRoutes({ keys, authenticate }),
     conversationRoutes({ conversations, authenticate, deliver }),
+    messageRoutes({
+      ...{ conversations, authenticate, deliver },
+      tellHidden: (account, hidden) =>
+        hub.router.signal([account], jsonCodec.encode({ type: "message_hidden", ...hidden })),
+    }),
     peopleRoutes({
       ...{ accounts, authenticate, addressOf, endSessions },
       people: { db, clock },

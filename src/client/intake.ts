@@ -20,8 +20,8 @@ export interface Receipt {
   readonly renewedFrom: MessageId | null;
 }
 
-/** What is not stored: somebody types, somebody has read. */
-export type Signal = Extract<ServerFrame, { type: "message_read" | "typing_start" | "typing_stop" }>;
+/** What is not stored: somebody types, somebody has read, the account deleted a message for itself. */
+export type Signal = Extract<ServerFrame, { type: "message_read" | "typing_start" | "typing_stop" | "message_hidden" }>;
 
 /** What a number of frames amounts to. */
 export interface Step {
@@ -68,6 +68,9 @@ export function changeOf(step: Step): StoreChange | undefined {
 export function planFrame(intake: Intake, frame: ServerFrame, step: Step): void {
   switch (frame.type) {
     case "message":
+    case "edit":
+    case "deletion":
+    case "reaction":
     case "membership":
     case "notice":
     case "tombstone":
@@ -90,6 +93,7 @@ export function planFrame(intake: Intake, frame: ServerFrame, step: Step): void 
     case "message_read":
     case "typing_start":
     case "typing_stop":
+    case "message_hidden":
       step.signals.push(frame);
       return;
     case "welcome":

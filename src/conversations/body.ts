@@ -5,7 +5,16 @@
  * nobody without the key anything about them.
  */
 import type { KeyedHash } from "../platform/keyed_hash.ts";
-import type { Encryption, MembershipChange, MessageContent, MessageId, Notice } from "../protocol/mod.ts";
+import type {
+  Deletion,
+  Edit,
+  Encryption,
+  MembershipChange,
+  MessageContent,
+  MessageId,
+  Notice,
+  Reaction,
+} from "../protocol/mod.ts";
 import { DomainError } from "../protocol/mod.ts";
 import { DIGEST_BYTES, EVENT_KINDS, type EventKind } from "./event_log.ts";
 import type { Head } from "./head.ts";
@@ -16,6 +25,12 @@ export interface Body {
   readonly bytes: Uint8Array;
   /** 16 bytes. */
   readonly digest: Uint8Array;
+}
+
+/** What bodies are made with. */
+interface BodyDeps {
+  readonly sealer: Sealer;
+  readonly digests: KeyedHash;
 }
 
 const UTF8 = new TextEncoder();
@@ -34,7 +49,7 @@ export function checkContent(encryption: Encryption, content: MessageContent): v
 
 /** The body of a message, sealed where the conversation's encryption is `server`. */
 export function messageBody(
-  deps: { readonly sealer: Sealer; readonly digests: KeyedHash },
+  deps: BodyDeps,
   head: Head,
   id: MessageId,
   content: MessageContent,
@@ -49,9 +64,27 @@ export function messageBody(
       reply_to: content.reply_to,
     }),
   );
-  const digest = digestOf(deps.digests, "message", plain, expiresIn);
-  if (head.dataKey === null) return { bytes: plain, digest };
-  return { bytes: deps.sealer.seal(head.dataKey, head.id, id, plain), digest };
+  return sealed(deps, head, id, plain, digestOf(deps.digests, "message", plain, expiresIn));
+}
+
+/** The body of an edit. Its digest leaves out what the message itself says, which the sender of the edit did not say. */
+export function editBody(deps: BodyDeps, head: Head, id: MessageId, edit: Edit): Body {
+  const said = [edit.message_id, edit.content, edit.encrypted_content, edit.encryption_iv];
+  const digest = digestOf(deps.digests, "edit", UTF8.encode(JSON.stringify(said)), null);
+  return sealed(deps, head, id, UTF8.encode(JSON.stringify(edit)), digest);
+}
+
+/** The body of a reaction, sealed as a message is. */
+export function reactionBody(deps: BodyDeps, head: Head, id: MessageId, reaction: Reaction): Body {
+  const { message_id, message_seq, emoji, change } = reaction;
+  const plain = UTF8.encode(JSON.stringify({ message_id, message_seq, emoji, change }));
+  return sealed(deps, head, id, plain, digestOf(deps.digests, "reaction", plain, null));
+}
+
+/** The body of a deletion; never sealed, like a membership change. */
+export function deletionBody(digests: KeyedHash, { message_id, message_seq }: Deletion): Body {
+  const plain = UTF8.encode(JSON.stringify({ message_id, message_seq }));
+  return { bytes: plain, digest: digestOf(digests, "deletion", plain, null) };
 }
 
 /** The body of a membership change; it is never sealed, for it is the server's own knowledge. */
@@ -68,15 +101,19 @@ export function noticeBody(digests: KeyedHash, notice: Notice): Body {
   return { bytes: plain, digest: digestOf(digests, "notice", plain, null) };
 }
 
-/** Reads a message's body back. */
-export function openMessageBody(
+/** Reads the body of a message, an edit or a reaction back; `id` is the event's. */
+export function openBody<Content>(
   sealer: Sealer,
   conversation: Pick<Head, "id" | "dataKey">,
   id: MessageId,
   bytes: Uint8Array,
-): MessageContent {
+): Content {
   const plain = conversation.dataKey === null ? bytes : sealer.open(conversation.dataKey, conversation.id, id, bytes);
   return JSON.parse(Buffer.from(plain.buffer, plain.byteOffset, plain.byteLength).toString());
+}
+
+function sealed({ sealer }: BodyDeps, head: Head, id: MessageId, plain: Uint8Array, digest: Uint8Array): Body {
+  return { bytes: head.dataKey === null ? plain : sealer.seal(head.dataKey, head.id, id, plain), digest };
 }
 
 function digestOf(digests: KeyedHash, kind: EventKind, plain: Uint8Array, expiresIn: number | null): Uint8Array {

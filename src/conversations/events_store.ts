@@ -2,7 +2,7 @@
 import type { Sql } from "../platform/postgres.ts";
 import type { AccountId, ConversationId, DeviceId, MessageId } from "../protocol/mod.ts";
 
-/** One row of the log; `body` is `null` where it is gone. */
+/** One row of the log, of a message as it is now; `body` is `null` where it is gone. */
 export interface EventRow {
   readonly conversationId: ConversationId;
   readonly seq: number;
@@ -13,6 +13,10 @@ export interface EventRow {
   readonly expiresAt: number | null;
   readonly body: Uint8Array | null;
   readonly expired: boolean;
+  /** The newest edit that the reader may see: whose body it is, and when (ms). */
+  readonly edit: { readonly id: MessageId; readonly at: number } | null;
+  /** Whether the reader does not want to see it. */
+  readonly hidden: boolean;
 }
 
 /** Asks for what a device has not been sent of one conversation. */
@@ -58,18 +62,23 @@ export interface EventSqlRow {
   expires_at: Date | null;
   body: Uint8Array | null;
   expired: boolean;
+  edit_id: MessageId | null;
+  edit_at: Date | null;
+  hidden: boolean;
 }
 
 /*
  * For each request: the device's cursor unless one is given, the member's interval that goes
  * beyond it (the last one where none does), and the entries in between, bounded in number and
  * in bytes. Indexes: device_cursors' key, members' key, events (conversation, seq) in the
- * partitions from the cursor's day on; the day before is read too, for a clock that stepped back.
+ * partitions from the cursor's day on; the day before is read too, for a clock that stepped back;
+ * for each entry the keys of edits and hidden_messages.
  */
 const READ_PAGES = `
 select r.ord::int, w.wanted, s.start, s.top, i.left_seq,
-       r.conversation, e.seq, e.id, e.sender, e.kind, e.at, e.expires_at, e.expired,
-       case when e.expired or (e.kind = 1 and e.sender <> r.account and h.seqs @> e.seq) then null else e.body end as body
+       r.conversation, e.seq, e.id, e.sender, e.kind, e.at, e.expires_at, e.expired, e.edit_id, e.edit_at, e.hidden,
+       case when e.expired or e.hidden or (e.kind in (1, 4, 5, 6) and e.sender <> r.account and h.seqs @> e.seq)
+            then null else e.body end as body
 from unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::bigint[], $5::timestamptz[])
      with ordinality r(device, account, conversation, after, after_at, ord)
 join conversations c on c.id = r.conversation
@@ -91,13 +100,19 @@ cross join lateral (
 left join lateral (
   select p.* from (
     select x.*, sum(octet_length(coalesce(x.body, ''))) over (order by x.seq) - octet_length(coalesce(x.body, '')) as before
-    from (select e.seq, e.id, e.sender, e.kind, e.at, e.expires_at, e.body,
+    from (select e.seq, e.id, e.sender, e.kind, e.at, e.expires_at, coalesce(n.body, e.body) as body,
+                 n.id as edit_id, n.at as edit_at, m.seq is not null as hidden,
                  coalesce(e.expires_at <= clock_timestamp(), false) as expired
-          from events e
-          where e.conversation = r.conversation and e.seq > s.start and e.seq <= s.top
-            and e.day >= coalesce((coalesce(r.after_at, case when r.after is null then d.acked_day::timestamptz end)
-                                   at time zone 'utc')::date - 1, '-infinity'::date)
-          order by e.seq limit $6) x) p
+          from (select e.seq, e.id, e.sender, e.kind, e.at, e.expires_at, e.body from events e
+                where e.conversation = r.conversation and e.seq > s.start and e.seq <= s.top
+                  and e.day >= coalesce((coalesce(r.after_at, case when r.after is null then d.acked_day::timestamptz end)
+                                         at time zone 'utc')::date - 1, '-infinity'::date)
+                order by e.seq limit $6) e
+          left join lateral newest_edit(
+            r.conversation, e.seq, int8multirange(int8range(i.joined_seq, s.top, '[]')),
+            case when e.sender <> r.account then h.seqs end) n on e.kind = 1 and e.body is not null
+          left join hidden_messages m
+            on m.account = r.account and m.conversation = r.conversation and m.seq = e.seq) x) p
   where p.before = 0 or p.before < $7) e on true
 order by r.ord, e.seq`;
 
@@ -157,6 +172,8 @@ export function toEventRow(row: EventSqlRow, seq: number): EventRow {
     expiresAt: row.expires_at?.getTime() ?? null,
     body: row.body,
     expired: row.expired,
+    edit: row.edit_id === null || row.edit_at === null ? null : { id: row.edit_id, at: row.edit_at.getTime() },
+    hidden: row.hidden,
   };
 }
 
@@ -179,32 +196,36 @@ export interface HistoryRows {
   readonly more: boolean;
 }
 
-const HISTORY_COLUMNS = `e.conversation, e.seq, e.id, e.sender, e.kind, e.at, e.expires_at,
-  coalesce(e.expires_at <= clock_timestamp(), false) as expired,
-  case when e.expires_at <= clock_timestamp() or (e.kind = 1 and e.sender <> $2 and (select withheld_seqs($1, $2)) @> e.seq)
-       then null else e.body end as body`;
-
 /** Entries in one of the caller's intervals, for a caller who is a member now. */
 const VISIBLE = `exists (select 1 from members m where m.conversation = $1 and m.account = $2
   and m.joined_seq <= e.seq and (m.left_seq is null or e.seq < m.left_seq))`;
 
 /** One entry more than the limit is looked at; it and those beyond the bytes are only counted. */
-const HISTORY = {
-  after: `select p.* from (
-      select x.*, count(*) over () as found, row_number() over (order by x.seq) as place,
-        sum(octet_length(coalesce(x.body, ''))) over (order by x.seq) - octet_length(coalesce(x.body, '')) as before
-      from (select ${HISTORY_COLUMNS} from events e where e.conversation = $1 and e.seq > $3 and ${VISIBLE}
-        order by e.seq limit $4 + 1) x) p
-    where p.place <= $4 and (p.before = 0 or p.before < $5) order by p.seq`,
-  before: `select p.* from (
-      select x.*, count(*) over () as found, row_number() over (order by x.seq desc) as place,
-        sum(octet_length(coalesce(x.body, ''))) over (order by x.seq desc) - octet_length(coalesce(x.body, '')) as before
-      from (select ${HISTORY_COLUMNS} from events e where e.conversation = $1 and e.seq < $3 and ${VISIBLE}
-        order by e.seq desc limit $4 + 1) x) p
-    where p.place <= $4 and (p.before = 0 or p.before < $5) order by p.seq`,
-} as const;
+function historyStatement(beyond: ">" | "<", order: "asc" | "desc"): string {
+  return `
+select p.conversation, p.seq, p.id, p.sender, p.kind, p.at, p.expires_at, p.expired, p.edit_id, p.edit_at, p.hidden, p.found,
+       case when p.expired or p.hidden or (p.kind in (1, 4, 5, 6) and p.sender <> $2 and (select withheld_seqs($1, $2)) @> p.seq)
+            then null else p.body end as body
+from (
+  select x.*, count(*) over () as found, row_number() over (order by x.seq ${order}) as place,
+         sum(octet_length(coalesce(x.body, ''))) over (order by x.seq ${order}) - octet_length(coalesce(x.body, '')) as before
+  from (
+    select e.conversation, e.seq, e.id, e.sender, e.kind, e.at, e.expires_at, coalesce(n.body, e.body) as body,
+           n.id as edit_id, n.at as edit_at, h.seq is not null as hidden,
+           coalesce(e.expires_at <= clock_timestamp(), false) as expired
+    from (select e.conversation, e.seq, e.id, e.sender, e.kind, e.at, e.expires_at, e.body from events e
+          where e.conversation = $1 and e.seq ${beyond} $3 and ${VISIBLE}
+          order by e.seq ${order} limit $4 + 1) e
+    left join lateral newest_edit(
+      e.conversation, e.seq, (select seen_seqs($1, $2)),
+      case when e.sender <> $2 then (select withheld_seqs($1, $2)) end) n on e.kind = 1 and e.body is not null
+    left join hidden_messages h on h.account = $2 and h.conversation = $1 and h.seq = e.seq) x) p
+where p.place <= $4 and (p.before = 0 or p.before < $5) order by p.seq`;
+}
 
-/** Lists entries that the caller may see. Index: events (conversation, seq). */
+const HISTORY = { after: historyStatement(">", "asc"), before: historyStatement("<", "desc") } as const;
+
+/** Lists entries that the caller may see. Indexes: as for pages of a device. */
 export async function listHistory(sql: Sql, request: HistoryRequest): Promise<HistoryRows> {
   const rows = await sql.query<EventSqlRow & { seq: number; found: number }>(HISTORY[request.direction], [
     request.conversationId,

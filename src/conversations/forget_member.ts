@@ -13,11 +13,13 @@ import { type AccountId, type ConversationId, DomainError, type LogEntry, newMes
 import { membershipBody } from "./body.ts";
 import type { ConversationsDeps, Delivery } from "./deps.ts";
 import {
+  deleteChanges,
   deleteEvents,
   depart,
   eraseBodies,
   forgetDevices,
   forgetMember,
+  forgetReactions,
   isDeserted,
   lastSeqOf,
   listMemberships,
@@ -61,6 +63,8 @@ async function forgetIn(deps: ConversationsDeps, id: ConversationId, input: Forg
     if (deserted) await deleteEvents(deps.db, id, from, to);
     else await eraseBodies(deps.db, { conversationId: id, accountId, from, to });
   }
+  if (deserted) await deleteChanges(deps.db, id);
+  else await forgetReactions(deps.db, id, accountId);
   if (!signal.aborted && !(await forgetMember(deps.db, id, accountId))) throw new DomainError("busy");
 }
 

@@ -73,6 +73,11 @@ export async function eraseBodies(
   );
 }
 
+/** Removes the reactions of somebody in a conversation. Index: reactions_account. */
+export async function forgetReactions(sql: Sql, id: ConversationId, account: AccountId): Promise<void> {
+  await sql.query("delete from reactions where conversation = $1 and account = $2", [id, account], "forget_reactions");
+}
+
 /** Whether nobody is left in a conversation. Index: members_open. */
 export async function isDeserted(sql: Sql, id: ConversationId): Promise<boolean> {
   const rows = await sql.query(
@@ -101,6 +106,13 @@ export async function deleteEvents(sql: Sql, id: ConversationId, from: number, t
     [id, from, to],
     "forget_events",
   );
+}
+
+/** Removes what changed the messages of a conversation that nobody is left in. */
+export async function deleteChanges(sql: Sql, id: ConversationId): Promise<void> {
+  await sql.query("delete from edits where conversation = $1", [id], "forget_edits");
+  await sql.query("delete from reactions where conversation = $1", [id], "forget_all_reactions");
+  await sql.query("delete from hidden_messages where conversation = $1", [id], "forget_hidden");
 }
 
 /** Removes what devices of an account are known by here. */

@@ -1,6 +1,15 @@
 /** From a row of the log to an entry that clients may see. */
-import type { LogEntry, MembershipChange, Notice } from "../protocol/mod.ts";
-import { openMessageBody } from "./body.ts";
+import {
+  type Deletion,
+  type Edit,
+  type LogEntry,
+  type MembershipChange,
+  type Notice,
+  type Reaction,
+  type Tombstone,
+  timestampOf,
+} from "../protocol/mod.ts";
+import { openBody } from "./body.ts";
 import { EVENT_KINDS } from "./event_log.ts";
 import type { EventRow } from "./events_store.ts";
 import type { Head } from "./head.ts";
@@ -20,21 +29,34 @@ export function toLogEntry(sealer: Sealer, conversation: Pick<Head, "id" | "data
     expiresAt: row.expiresAt,
   };
   const { body } = row;
-  if (body === null) return { ...base, kind: "tombstone", content: { reason: row.expired ? "expired" : "deleted" } };
+  if (body === null) return { ...base, kind: "tombstone", content: { reason: goneWhy(row) } };
+  const sealed = <Content>(id = row.id) => read(row, () => openBody<Content>(sealer, conversation, id, body));
   switch (row.kind) {
-    case EVENT_KINDS.message:
-      return {
-        ...base,
-        kind: "message",
-        content: read(row, () => openMessageBody(sealer, conversation, row.id, body)),
-      };
+    case EVENT_KINDS.message: {
+      const { edit } = row;
+      if (edit === null) return { ...base, kind: "message", content: sealed() };
+      const { message_id: _, message_seq: __, ...content } = sealed<Edit>(edit.id);
+      return { ...base, kind: "message", content: { ...content, edit_id: edit.id, edited_at: timestampOf(edit.at) } };
+    }
     case EVENT_KINDS.membership:
       return { ...base, kind: "membership", content: read(row, () => parse(body) as MembershipChange) };
     case EVENT_KINDS.notice:
       return { ...base, kind: "notice", content: read(row, () => parse(body) as Notice) };
+    case EVENT_KINDS.edit:
+      return { ...base, kind: "edit", content: sealed<Edit>() };
+    case EVENT_KINDS.deletion:
+      return { ...base, kind: "deletion", content: read(row, () => parse(body) as Deletion) };
+    case EVENT_KINDS.reaction:
+      return { ...base, kind: "reaction", content: sealed<Reaction>() };
     default:
-      throw new Error(`Teach this version the event kind ${row.kind}`);
+      // Written by a newer version: its place in the log is kept, and what it says is for clients of that one.
+      return { ...base, kind: "tombstone", content: { reason: "unknown" } };
   }
+}
+
+function goneWhy(row: EventRow): Tombstone["reason"] {
+  if (row.hidden) return "hidden";
+  return row.expired ? "expired" : "deleted";
 }
 
 function parse(body: Uint8Array): unknown {

@@ -1,7 +1,8 @@
 /**
  * Conversations and their logs: who is in them, what was said, and how far each device is.
  *
- * Owns: the tables conversations, members, withheld, events, device_cursors, device_sync, confirmations;
+ * Owns: the tables conversations, members, withheld, events, edits, reactions, hidden_messages, device_cursors,
+ * device_sync, confirmations;
  * the lanes that write the log; the cache of heads; cursors on their way to the database.
  *
  * - An entry is answered after its commit, never before, and has one seq for ever.
@@ -11,6 +12,7 @@
  * May import: protocol, platform, and the door of accounts.
  */
 export { announceKey, type KeyChange } from "./announce_key.ts";
+export { type ReactInput, type ReactResult, react } from "./change_message.ts";
 export { contactsAmong } from "./contacts_store.ts";
 export { type ConversationSummary, countConversations } from "./conversations_store.ts";
 export { type CreateConversationInput, type CreatedConversation, createConversation } from "./create_conversation.ts";

@@ -19,6 +19,7 @@ import {
   detachPartition,
   dropPartition,
   expireBodies,
+  expireReactions,
   finalizeDetach,
   isPartitionOver,
   listDayPartitions,
@@ -63,7 +64,7 @@ export async function purgeExpired(sql: Sql, now: number, signal?: AbortSignal):
   return { bodies, partitions };
 }
 
-/** Removes the bodies of all events that expired before `now`, and gives how many. */
+/** Removes the bodies of all events that expired before `now`, with their reactions, and gives how many bodies. */
 export async function purgeBodies(sql: Sql, now: number, signal?: AbortSignal): Promise<number> {
   let bodies = 0;
   while (signal?.aborted !== true) {
@@ -71,6 +72,7 @@ export async function purgeBodies(sql: Sql, now: number, signal?: AbortSignal): 
     bodies += done;
     if (done < BODIES_AT_ONCE) break;
   }
+  while (signal?.aborted !== true && (await expireReactions(sql, now, BODIES_AT_ONCE)) === BODIES_AT_ONCE);
   return bodies;
 }
 

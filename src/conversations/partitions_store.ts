@@ -47,6 +47,15 @@ export async function expireBodies(sql: Sql, now: number, limit: number): Promis
   return row?.done ?? 0;
 }
 
+/** Removes at most `limit` reactions to messages that expired, and gives how many. */
+export async function expireReactions(sql: Sql, now: number, limit: number): Promise<number> {
+  const [row] = await sql.query<{ done: number }>(
+    "select expire_reactions(to_timestamp($1::float8 / 1000), $2) as done",
+    [now, limit],
+  );
+  return row?.done ?? 0;
+}
+
 /** Whether everything in a partition has expired. */
 export async function isPartitionOver(sql: Sql, partition: string, now: number): Promise<boolean> {
   const [row] = await sql.query<{ over: boolean }>(

@@ -10,6 +10,7 @@ import {
 import { type ConversationSummary, findSummary, listSummaries } from "./conversations_store.ts";
 import type { ConversationsDeps } from "./deps.ts";
 import { listHistory } from "./events_store.ts";
+import { listReactions } from "./message_changes_store.ts";
 
 /** A conversation that the account is a member of; else `conversation_not_found`. */
 export async function getConversation(
@@ -63,9 +64,17 @@ export interface ListMessagesInput {
   readonly beforeSeq: number | null;
 }
 
+/** What somebody reacted with. */
+export interface ShownReaction {
+  readonly accountId: AccountId;
+  readonly emoji: string;
+}
+
 /** A page in rising order. `next` and `previous` are seqs to go on from, `null` at an end. */
 export interface MessagePage {
   readonly entries: readonly LogEntry[];
+  /** Of each message on the page, by its seq, the first ones. */
+  readonly reactions: ReadonlyMap<number, readonly ShownReaction[]>;
   /** For `after_seq`: what is newer. */
   readonly next: number | null;
   /** For `before_seq`: what is older. */
@@ -95,7 +104,24 @@ export async function readMessages(deps: ConversationsDeps, input: ListMessagesI
     bytes: LIMITS.pageBytes,
   });
   const entries = await deps.pages.entries(conversationId, rows);
+  const reactions = await reactionsOf(deps, accountId, entries);
   const [first, last] = [entries[0]?.seq ?? null, entries.at(-1)?.seq ?? null];
-  if (forward) return { entries, next: more ? last : null, previous: first };
-  return { entries, next: input.beforeSeq === null ? null : last, previous: more ? first : null };
+  if (forward) return { entries, reactions, next: more ? last : null, previous: first };
+  return { entries, reactions, next: input.beforeSeq === null ? null : last, previous: more ? first : null };
+}
+
+async function reactionsOf(
+  deps: ConversationsDeps,
+  readerId: AccountId,
+  entries: readonly LogEntry[],
+): Promise<MessagePage["reactions"]> {
+  const messages = entries.filter(({ kind }) => kind === "message");
+  const [first] = messages;
+  if (first === undefined) return new Map();
+  const of = { conversationId: first.conversationId, readerId, seqs: messages.map(({ seq }) => seq) };
+  const reactions = new Map(messages.map(({ seq }): [number, ShownReaction[]] => [seq, []]));
+  for (const { seq, accountId, emoji } of await listReactions(deps.db, of, LIMITS.reactionsShown)) {
+    reactions.get(seq)?.push({ accountId, emoji });
+  }
+  return reactions;
 }

@@ -7,8 +7,10 @@ import {
   AddParticipantBody,
   ConversationId,
   CreateConversationBody,
+  type EventFrame,
   ListConversationsQuery,
   ListMessagesQuery,
+  type LogEntry,
   newMessageId,
   PostMessageBody,
   readPagePlace,
@@ -19,7 +21,7 @@ import type { ConversationSummary } from "./conversations_store.ts";
 import { createConversation } from "./create_conversation.ts";
 import type { ConversationsDeps, Delivery } from "./deps.ts";
 import { addParticipant, removeParticipant } from "./participants.ts";
-import { getConversation, listConversations, listMessages } from "./read_conversations.ts";
+import { getConversation, listConversations, listMessages, type MessagePage } from "./read_conversations.ts";
 import { sendMessage } from "./send_message.ts";
 
 /** What app.ts passes in. */
@@ -140,10 +142,18 @@ function messageRoutes({ conversations, authenticate, deliver }: ConversationRou
           afterSeq: query.after_seq ?? null,
           beforeSeq: query.before_seq ?? null,
         });
-        return { messages: page.entries.map(toEventFrame), next: page.next, previous: page.previous };
+        return { messages: page.entries.map((entry) => shown(page, entry)), next: page.next, previous: page.previous };
       },
       { params: ConversationParams, query: ListMessagesQuery },
     );
+}
+
+/** An entry on a page: a message with its reactions. */
+function shown({ reactions }: MessagePage, entry: LogEntry): EventFrame {
+  const frame = toEventFrame(entry);
+  const own = reactions.get(entry.seq);
+  if (own === undefined || frame.type !== "message") return frame;
+  return { ...frame, reactions: own.map(({ accountId, emoji }) => ({ user_id: accountId, emoji })) };
 }
 
 function summaryAnswer(summary: ConversationSummary) {

@@ -13,7 +13,8 @@ select p.* from (
   select x.*, count(*) over () as found, row_number() over w as place,
          sum(octet_length(x.body)) over w - octet_length(x.body) as before
   from (
-    select e.conversation, e.seq, e.id, e.sender, e.kind, e.at, e.expires_at, e.body, false as expired
+    select e.conversation, e.seq, e.id, e.sender, e.kind, e.at, e.expires_at, coalesce(n.body, e.body) as body,
+           n.id as edit_id, n.at as edit_at, false as expired, false as hidden
     from members m
     join conversations c on c.id = m.conversation
     cross join lateral (select withheld_seqs(m.conversation, m.account) as seqs) h
@@ -26,6 +27,7 @@ select p.* from (
         and not exists (select 1 from confirmations f
                         where f.conversation = m.conversation and f.account = m.account and f.seq = e.seq)
       order by e.seq limit $4 + 1) e
+    left join lateral newest_edit(e.conversation, e.seq, int8multirange(int8range(m.joined_seq, null)), h.seqs) n on true
     where m.account = $1 and m.left_seq is null and c.kind = 1 and c.encryption = 2
       and c.retention_seconds is not null and c.last_seq > m.delivered_seq
     order by e.at, e.id limit $4 + 1) x

@@ -40,6 +40,9 @@ export const EXPORTED: readonly ExportedTable[] = [
   exported("device_cursors", "x.account", "x.device || ' ' || x.conversation"),
   exported("device_sync", "x.account", "x.device::text"),
   exported("confirmations", "x.account", "x.conversation || ' ' || x.seq"),
+  exported("reactions", "x.account", "x.conversation || ' ' || x.target_seq || ' ' || x.emoji"),
+  exported("hidden_heads", "x.account", "x.account::text"),
+  exported("hidden_messages", "x.account", "lpad(x.number::text, 20, '0')"),
   exported("audit_log", "x.account", "lpad(x.id::text, 20, '0')", ["actor"]),
   exported("relay_requests", "x.sender", "x.message::text", ["key_hash", "digest"]),
 ];

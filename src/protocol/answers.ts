@@ -170,9 +170,24 @@ const Entry = {
   expires_at: Time.optional(),
 };
 
+const Ref = { message_id: MessageId, message_seq: Seq };
+
+/** One reaction of a message. */
+export const ReactionAnswer = z.strictObject({ user_id: AccountId, emoji: z.string() });
+
+/** A message as it is now. `reactions` is on pages only; `edit_id` is the id of the entry that its content came with. */
+export const MessageAnswer = z.strictObject({
+  type: z.literal("message"),
+  ...Entry,
+  ...MessageContent.shape,
+  edited_at: Time.optional(),
+  edit_id: MessageId.optional(),
+  reactions: z.array(ReactionAnswer).optional(),
+});
+
 /** An entry of a conversation's log, over HTTP and over the socket alike. */
 export const EventAnswer = z.discriminatedUnion("type", [
-  z.strictObject({ type: z.literal("message"), ...Entry, ...MessageContent.shape }),
+  MessageAnswer,
   z.strictObject({
     type: z.literal("membership"),
     ...Entry,
@@ -186,7 +201,20 @@ export const EventAnswer = z.discriminatedUnion("type", [
     user_id: AccountId,
     fingerprint: z.string(),
   }),
-  z.strictObject({ type: z.literal("tombstone"), ...Entry, reason: z.enum(["deleted", "expired"]) }),
+  z.strictObject({ type: z.literal("edit"), ...Entry, ...Ref, ...MessageContent.shape }),
+  z.strictObject({ type: z.literal("deletion"), ...Entry, ...Ref }),
+  z.strictObject({
+    type: z.literal("reaction"),
+    ...Entry,
+    ...Ref,
+    emoji: z.string(),
+    change: z.enum(["added", "removed"]),
+  }),
+  z.strictObject({
+    type: z.literal("tombstone"),
+    ...Entry,
+    reason: z.enum(["deleted", "expired", "hidden", "unknown"]),
+  }),
 ]);
 
 /** `GET /api/conversations/{id}/messages`; `next` and `previous` are seqs to go on from. */
@@ -194,6 +222,12 @@ export const MessagesAnswer = z.strictObject({
   messages: z.array(EventAnswer),
   next: Seq.nullable(),
   previous: Seq.nullable(),
+});
+
+/** `GET /api/messages/hidden`; the `number` of the last one is the following page's `after`, and `more` says whether there is one. */
+export const HiddenMessagesAnswer = z.strictObject({
+  messages: z.array(z.strictObject({ conversation_id: ConversationId, ...Ref, number: z.int().min(1) })),
+  more: z.boolean(),
 });
 
 /** `GET /`. */

@@ -60,7 +60,7 @@ export function timestampOf(ms: number): string {
 }
 
 const KNOWN_TYPES: ReadonlySet<string> = new Set([
-  ...["message", "message_ack", "message_read", "typing_start", "typing_stop"],
+  ...["message", "reaction", "message_ack", "message_read", "typing_start", "typing_stop"],
   ...["ping", "resume", "authenticate"],
 ]);
 

@@ -49,6 +49,22 @@ export function contentOf(carrier: MessageContent): MessageContent {
   };
 }
 
+const GRAPHEMES = new Intl.Segmenter("en", { granularity: "grapheme" });
+
+/** One emoji: a single character as people count them, of at most 64 units, in Unicode's form NFC. */
+export const Emoji = z
+  .string()
+  .min(1)
+  .max(64)
+  .transform((text) => text.normalize("NFC"))
+  .refine((text) => /\p{Extended_Pictographic}|\p{Regional_Indicator}|\u20e3/u.test(text) && isOneGrapheme(text), {
+    error: "must be one emoji",
+  });
+
+function isOneGrapheme(text: string): boolean {
+  return [...GRAPHEMES.segment(text)].length === 1;
+}
+
 /** Seconds until the message expires; absent means the conversation's retention. */
 export const ExpiresIn = z.int().min(1).max(LIMITS.expirySeconds);
 
@@ -66,6 +82,38 @@ export interface Notice {
   readonly fingerprint: string;
 }
 
+/** Which message an entry changes. */
+export interface MessageRef {
+  readonly message_id: MessageId;
+  readonly message_seq: number;
+}
+
+/** A message's new content; its type and what it answers are the message's own. */
+export type Edit = MessageRef & MessageContent;
+
+/** A message was deleted for all. */
+export type Deletion = MessageRef;
+
+/** Somebody reacted to a message, or took that back. */
+export interface Reaction extends MessageRef {
+  readonly emoji: string;
+  readonly change: "added" | "removed";
+}
+
+/** How a message shows that it was edited: by which entry, and when (ISO 8601, UTC). */
+export interface Edited {
+  readonly edit_id?: MessageId;
+  readonly edited_at?: string;
+}
+
+/**
+ * Why there is nothing to show: `hidden` by the reader for themselves; `unknown`: this node runs a version that
+ * does not know what a newer one wrote.
+ */
+export interface Tombstone {
+  readonly reason: "deleted" | "expired" | "hidden" | "unknown";
+}
+
 /** What all entries of a conversation's log share. Times are milliseconds since the epoch. */
 interface LogEntryBase {
   readonly id: MessageId;
@@ -81,7 +129,10 @@ interface LogEntryBase {
  * body was: the seq stays, the bytes are gone.
  */
 export type LogEntry =
-  | (LogEntryBase & { readonly kind: "message"; readonly content: MessageContent })
+  | (LogEntryBase & { readonly kind: "message"; readonly content: MessageContent & Edited })
   | (LogEntryBase & { readonly kind: "membership"; readonly content: MembershipChange })
   | (LogEntryBase & { readonly kind: "notice"; readonly content: Notice })
-  | (LogEntryBase & { readonly kind: "tombstone"; readonly content: { readonly reason: "deleted" | "expired" } });
+  | (LogEntryBase & { readonly kind: "edit"; readonly content: Edit })
+  | (LogEntryBase & { readonly kind: "deletion"; readonly content: Deletion })
+  | (LogEntryBase & { readonly kind: "reaction"; readonly content: Reaction })
+  | (LogEntryBase & { readonly kind: "tombstone"; readonly content: Tombstone });

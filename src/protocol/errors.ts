@@ -41,6 +41,7 @@ export const ERRORS = {
     retryable: false,
     message: "Check the conversation: there is none here for you",
   },
+  message_not_found: { status: 404, retryable: false, message: "Check the message: there is none here for you" },
   user_not_found: { status: 404, retryable: false, message: "Check the user: there is none here for you" },
   method_not_allowed: { status: 405, retryable: false, message: "Use a method that this address knows" },
   username_taken: { status: 409, retryable: false, message: "Choose another name" },
@@ -52,6 +53,7 @@ export const ERRORS = {
   key_reused: { status: 409, retryable: false, message: "Choose a key that you did not use before" },
   out_of_order: { status: 409, retryable: true, message: "Send first the message that was refused before this one" },
   ack_ahead: { status: 409, retryable: false, message: "Acknowledge only what was sent to you" },
+  gone: { status: 410, retryable: false, message: "The message was deleted or has expired" },
   precondition_failed: {
     status: 412,
     retryable: false,
@@ -72,6 +74,7 @@ export const ERRORS = {
   },
   encryption_unsupported: { status: 422, retryable: false, message: "Choose an encryption that this server offers" },
   too_many_participants: { status: 422, retryable: false, message: "Choose fewer participants" },
+  too_many_reactions: { status: 422, retryable: false, message: "Choose among those that you reacted with" },
   too_many_blocked: { status: 422, retryable: false, message: "Unblock somebody first" },
   precondition_required: {
     status: 428,

@@ -4,7 +4,16 @@
  * the answer repeats.
  */
 import { z } from "zod";
-import { ExpiresIn, MessageContent } from "./content.ts";
+import {
+  type Deletion,
+  type Edit,
+  type Edited,
+  Emoji,
+  ExpiresIn,
+  MessageContent,
+  type Reaction,
+  type Tombstone,
+} from "./content.ts";
 import type { ErrorCode } from "./errors.ts";
 import { type AccountId, ConversationId, type DeviceId, MessageId, type SessionId } from "./ids.ts";
 import { LIMITS } from "./limits.ts";
@@ -41,6 +50,17 @@ export const MessageFrame = MessageContent.extend({
   expires_in: ExpiresIn.optional(),
 });
 
+/** Reacts to a message or takes that back; answered by `receipt` or `error` [CHG-3]. */
+export const ReactionFrame = z.object({
+  type: z.literal("reaction"),
+  ref,
+  id: MessageId,
+  conversation_id: ConversationId,
+  message_id: MessageId,
+  emoji: Emoji,
+  change: z.enum(["added", "removed"]).default("added"),
+});
+
 /** Says that this device has everything up to `seq` [ACK-1]. */
 export const MessageAckFrame = z.object({
   type: z.literal("message_ack"),
@@ -70,6 +90,7 @@ export const PingFrame = z.object({ type: z.literal("ping"), ref });
 /** Every frame that a client may send. */
 export const ClientFrame = z.discriminatedUnion("type", [
   MessageFrame,
+  ReactionFrame,
   MessageAckFrame,
   MessageReadFrame,
   TypingFrame,
@@ -91,7 +112,12 @@ export type EventFrame = {
   readonly created_at: string;
   readonly expires_at?: string;
 } & (
-  | ({ readonly type: "message" } & MessageContent)
+  | ({
+      readonly type: "message";
+      /** Only on pages over HTTP: who reacted with what, the first ones of them. */
+      readonly reactions?: readonly { readonly user_id: AccountId; readonly emoji: string }[];
+    } & MessageContent &
+      Edited)
   | {
       readonly type: "membership";
       readonly change: "created" | "joined" | "left" | "removed";
@@ -103,7 +129,10 @@ export type EventFrame = {
       readonly user_id: AccountId;
       readonly fingerprint: string;
     }
-  | { readonly type: "tombstone"; readonly reason: "deleted" | "expired" }
+  | ({ readonly type: "edit" } & Edit)
+  | ({ readonly type: "deletion" } & Deletion)
+  | ({ readonly type: "reaction" } & Reaction)
+  | ({ readonly type: "tombstone" } & Tombstone)
 );
 
 /** The server's first frame on an authenticated socket, and its answer to `authenticate` [AUTH-4]. */
@@ -119,7 +148,7 @@ export interface WelcomeFrame {
   readonly heartbeat_ms: number;
 }
 
-/** The answer to `message`, sent after the commit [MSG-1]. */
+/** The answer to `message` and `reaction`, sent after the commit [MSG-1, CHG-3]. */
 export interface ReceiptFrame {
   readonly type: "receipt";
   readonly ref?: Ref;
@@ -130,6 +159,15 @@ export interface ReceiptFrame {
   readonly expires_at?: string | undefined;
   /** True: this receipt stands for the event, which is not sent again on this socket [MSG-3]. */
   readonly in_order: boolean;
+}
+
+/** A message that the account deleted for itself. */
+export interface HiddenMessage {
+  readonly conversation_id: ConversationId;
+  readonly message_id: MessageId;
+  readonly message_seq: number;
+  /** Rises from one to the next of the account: the cursor of `GET /api/messages/hidden`. */
+  readonly number: number;
 }
 
 /** Every frame that the server may send. */
@@ -152,12 +190,13 @@ export type ServerFrame =
       readonly conversation_id: ConversationId;
       readonly user_id: AccountId;
     }
+  | ({ readonly type: "message_hidden" } & HiddenMessage)
   | { readonly type: "pong"; readonly ref?: Ref }
   | { readonly type: "reauth"; readonly expires_at: string }
   | {
       readonly type: "error";
       readonly ref?: Ref;
-      /** The id of the message that is refused, where the frame was a `message`. */
+      /** The id of what is refused, where the frame was a `message` or `reaction`. */
       readonly id?: MessageId;
       readonly code: ErrorCode;
       readonly message: string;

@@ -48,6 +48,10 @@ export const LIMITS = {
   pageEvents: 100,
   /** Bytes of bodies in one page read from the log; one event always fits. */
   pageBytes: 256 * 1024,
+  /** Different emojis that one account may use on one message, those taken back included. Beyond: `too_many_reactions`. */
+  reactionsPerAccount: 20,
+  /** Reactions that a page shows of one message, the first ones. */
+  reactionsShown: 200,
   /** Characters of a password, in NFKC; a setting may ask for more than the least. Beyond: `bad_request`. */
   passwordLeast: 8,
   passwordMost: 128,

@@ -11,14 +11,17 @@ import {
   ConversationsAnswer,
   EventAnswer,
   HealthAnswer,
+  HiddenMessagesAnswer,
   InfoAnswer,
   JwksAnswer,
   LeavingAnswer,
   MeAnswer,
+  MessageAnswer,
   MessagesAnswer,
   OwnProfileAnswer,
   PrivateKeyAnswer,
   PublicKeyAnswer,
+  ReactionAnswer,
   ReadyAnswer,
   SessionsAnswer,
   SessionsEndedAnswer,
@@ -54,12 +57,14 @@ const auth = { tag: "auth", auth: "none" } as const;
 const session = { tag: "auth", auth: "bearer" } as const;
 const user = { tag: "users", auth: "bearer" } as const;
 const conversation = { tag: "conversations", auth: "bearer" } as const;
+const message = { tag: "messages", auth: "bearer" } as const;
 const server = { tag: "server", auth: "none" } as const;
 const socket = { tag: "socket", auth: "optional", answers: { 101: null } } as const;
 const SENDING = [
   ...["conversation_not_found", "conflict", "idempotency_conflict", "encryption_mismatch"],
   ...["id_out_of_window", "too_many_in_flight", "busy", "overloaded"],
 ] as const satisfies readonly ErrorCode[];
+const CHANGING = ["message_not_found", "forbidden", "busy"] as const satisfies readonly ErrorCode[];
 const MAILING = ["mail_disabled", "overloaded"] as const satisfies readonly ErrorCode[];
 const SOCKET = ["upgrade_required", "forbidden", "https_required"] as const satisfies readonly ErrorCode[];
 
@@ -234,6 +239,30 @@ export const OPERATIONS: Operations = {
     ...{ ...conversation, summary: "Send a message; an id that is stored already gives the stored one again" },
     answers: { 200: EventAnswer, 201: EventAnswer },
     errors: SENDING,
+  },
+  "PUT /api/messages/{id}": {
+    ...{ ...message, summary: "Edit one's own message; gives it as it is now" },
+    answers: { 200: MessageAnswer },
+    errors: [...CHANGING, "gone", "encryption_mismatch", "idempotency_conflict", "id_out_of_window"],
+  },
+  "DELETE /api/messages/{id}": {
+    ...{ ...message, summary: "Delete a message for everybody, or for the caller alone" },
+    answers: { 204: null },
+    errors: CHANGING,
+  },
+  "POST /api/messages/{id}/reactions": {
+    ...{ ...message, summary: "React to a message; again is the same" },
+    answers: { 200: ReactionAnswer, 201: ReactionAnswer },
+    errors: [...CHANGING, "gone", "encryption_mismatch", "too_many_reactions"],
+  },
+  "DELETE /api/messages/{id}/reactions/{emoji}": {
+    ...{ ...message, summary: "Take a reaction back; again is the same" },
+    answers: { 204: null },
+    errors: [...CHANGING, "gone", "encryption_mismatch"],
+  },
+  "GET /api/messages/hidden": {
+    ...{ ...message, summary: "List what the caller deleted for themselves, in its order" },
+    answers: { 200: HiddenMessagesAnswer },
   },
   "GET /ws": { ...socket, summary: "Open a socket", errors: SOCKET },
   "GET /ws/{user_id}/{session_id}": {

@@ -1,6 +1,6 @@
 /** The bodies, parameters and answers of the HTTP API (family B of the contracts), under `/api`. */
 import { z } from "zod";
-import { ConversationType, Encryption, ExpiresIn, MessageContent } from "./content.ts";
+import { ConversationType, Emoji, Encryption, ExpiresIn, MessageContent } from "./content.ts";
 import { AccountId, DeviceId, MessageId, SessionId } from "./ids.ts";
 import { LIMITS } from "./limits.ts";
 
@@ -138,6 +138,27 @@ export const PostMessageBody = MessageContent.extend({
   expires_in: ExpiresIn.optional(),
 });
 
+/** `/api/messages/{id}`. */
+export const MessageParams = z.object({ id: MessageId });
+
+/** `PUT /api/messages/{id}`: the new content. `id` is the edit's own, as a message has one: with it a retry is known. */
+export const EditMessageBody = MessageContent.pick({
+  content: true,
+  encrypted_content: true,
+  encryption_iv: true,
+}).extend({
+  id: MessageId.optional(),
+});
+
+/** `DELETE /api/messages/{id}`: for everybody, or for the caller alone. */
+export const DeleteMessageQuery = z.object({ for: z.enum(["all", "me"]).default("all") });
+
+/** `POST /api/messages/{id}/reactions`. */
+export const AddReactionBody = z.object({ emoji: Emoji });
+
+/** `DELETE /api/messages/{id}/reactions/{emoji}`. */
+export const ReactionParams = z.object({ id: MessageId, emoji: Emoji });
+
 const pageLimit = (most: number, standard: number) => z.coerce.number().int().min(1).max(most).default(standard);
 
 /**
@@ -153,6 +174,12 @@ export const ListMessagesQuery = z
   .refine((query) => query.after_seq === undefined || query.before_seq === undefined, {
     error: "must hold after_seq or before_seq, not both",
   });
+
+/** `GET /api/messages/hidden`: what was hidden after the number `after`, in rising order. */
+export const ListHiddenQuery = z.object({
+  limit: pageLimit(200, 100),
+  after: z.coerce.number().int().min(0).default(0),
+});
 
 /** `GET /api/conversations`: newest first; `cursor` is the `next` of the page before. */
 export const ListConversationsQuery = z.object({

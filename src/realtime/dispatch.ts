@@ -3,6 +3,7 @@ import {
   type ConversationsDeps,
   findVisibleTop,
   type Head,
+  react,
   requireMember,
   type SendMessageInput,
   type SendResult,
@@ -47,6 +48,13 @@ export function dispatch(
         deps.sendMessage({ senderId: actor.account, conversationId, id, content, expiresIn }, done),
       );
     }
+    case "reaction":
+      return actor.react(attachment, frame, () =>
+        react(deps.conversations, {
+          ...{ actorId: actor.account, messageId: frame.message_id, conversationId: frame.conversation_id },
+          ...{ id: frame.id, emoji: frame.emoji, change: frame.change },
+        }),
+      );
     case "message_ack": {
       const known = feed?.acknowledge(frame.conversation_id, frame.seq) ?? false;
       if (!known) session.refuse(frame, new DomainError("ack_ahead"));

@@ -308,7 +308,7 @@ export class Hub implements AsyncDisposable {
         conversations.pages.page({ deviceId, accountId, conversationId, after, afterAt }),
       acknowledged: ({ principal: { deviceId, accountId } }, conversationId, seq, at) =>
         conversations.cursors.acknowledge({ deviceId, accountId, conversationId, seq, at }),
-      deliver: (message) => this.router.deliver(message.delivery),
+      deliver: (delivery) => this.router.deliver(delivery),
       left: (account) => {
         void conversations.cursors.flush();
         this.#options.onLeft?.(account);

@@ -11,7 +11,7 @@
  * The order matters: an actor registers before it reads, a sender commits before it looks up.
  */
 import type { ActorRef, Behaviour, Failure } from "../actor/mod.ts";
-import type { BehindRow, Page, SendResult, SentMessage } from "../conversations/mod.ts";
+import type { BehindRow, Delivery, Page, ReactResult, SendResult, SentMessage } from "../conversations/mod.ts";
 import type { AccountId, ClientFrame, ConversationId, SessionEnd } from "../protocol/mod.ts";
 import { DomainError, LIMITS, timestampOf } from "../protocol/mod.ts";
 import { Feed, type Standing } from "./feed.ts";
@@ -19,7 +19,7 @@ import { ActorFeedHost } from "./feed_host.ts";
 import type { SendPlace } from "./send_order.ts";
 import type { Session } from "./session.ts";
 import type { StageTimes } from "./stage_times.ts";
-import type { MessageFrame, UserMessage } from "./user_message.ts";
+import type { MessageFrame, ReactionFrame, UserMessage } from "./user_message.ts";
 
 /** Begins a send; `done` is called in the step in which its outcome is known. */
 type SendWork = (done: (result: SendResult) => void) => void;
@@ -54,7 +54,7 @@ export interface UserActorDeps {
   acknowledged(session: Session, id: ConversationId, seq: number, at: number | null): void;
   readonly stages: StageTimes;
   /** Delivers what was stored, after its receipt. */
-  deliver(message: SentMessage): void;
+  deliver(delivery: Delivery): void;
   /** A socket has gone: its cursors should reach the database soon. */
   left(account: AccountId): void;
   onFault(what: string, error: unknown): void;
@@ -195,6 +195,12 @@ export class UserActor implements Behaviour<UserMessage> {
         attachment.inFlight--;
         attachment.session.refuseMessage(message.place, message.frame, message.error);
         return this.#closeIfDrained(attachment);
+      case "reacted":
+        return this.#reacted(attachment, message.frame, message.result);
+      case "reaction_failed":
+        attachment.inFlight--;
+        attachment.session.refuse(message.frame, message.error);
+        return this.#closeIfDrained(attachment);
       case "refused":
         return attachment.session.refuse(message.frame, message.error);
       case "listed":
@@ -228,7 +234,8 @@ export class UserActor implements Behaviour<UserMessage> {
 
   /** The sender has gone, its message is stored: the others get it all the same. */
   #receiveOfGoneSocket(message: UserMessage): void {
-    if (message.type === "sent") this.#deps.deliver(message.message);
+    if (message.type === "sent") this.#deps.deliver(message.message.delivery);
+    else if (message.type === "reacted") this.#deliverReaction(message.result);
   }
 
   /** Starts a send that dispatch has begun; its outcome comes back as a message. */
@@ -255,6 +262,40 @@ export class UserActor implements Behaviour<UserMessage> {
     if (followed !== null) stages.submitted(followed);
   }
 
+  /** Starts a reaction; it counts among the sends that wait, and has no order among them. */
+  react(attachment: Attachment, frame: ReactionFrame, work: () => Promise<ReactResult>): void {
+    const { session } = attachment;
+    if (attachment.draining) return session.refuse(frame, new DomainError("unavailable"));
+    if (attachment.inFlight >= LIMITS.sendsInFlight)
+      return session.refuse(frame, new DomainError("too_many_in_flight"));
+    attachment.inFlight++;
+    this.self.pipe(
+      work(),
+      (result) => ({ type: "reacted", session, frame, result }),
+      (error) => ({ type: "reaction_failed", session, frame, error }),
+    );
+  }
+
+  #reacted(attachment: Attachment, frame: ReactionFrame, result: ReactResult): void {
+    attachment.inFlight--;
+    attachment.session.sendFrame({
+      type: "receipt",
+      ref: frame.ref,
+      conversation_id: result.conversationId,
+      id: result.id,
+      seq: result.seq,
+      created_at: timestampOf(result.createdAt),
+      expires_at: result.expiresAt === null ? undefined : timestampOf(result.expiresAt),
+      in_order: false,
+    });
+    this.#deliverReaction(result);
+    this.#closeIfDrained(attachment);
+  }
+
+  #deliverReaction({ delivery }: ReactResult): void {
+    if (delivery !== null) this.#deps.deliver(delivery);
+  }
+
   #sent(attachment: Attachment, frame: MessageFrame, sent: SentMessage): void {
     attachment.inFlight--;
     const { entry } = sent;
@@ -270,7 +311,7 @@ export class UserActor implements Behaviour<UserMessage> {
       expires_at: entry.expiresAt === null ? undefined : timestampOf(entry.expiresAt),
       in_order: inOrder,
     });
-    this.#deps.deliver(sent);
+    this.#deps.deliver(sent.delivery);
     this.#closeIfDrained(attachment);
   }
 

@@ -1,5 +1,5 @@
 /** Everything that a user actor may be told: hints, frames of its sockets, and outcomes of what it started. */
-import type { BehindRow, Page, SentMessage } from "../conversations/mod.ts";
+import type { BehindRow, Page, ReactResult, SentMessage } from "../conversations/mod.ts";
 import type { ClientFrame, ConversationId, SessionEnd } from "../protocol/mod.ts";
 import type { Hint } from "./bus.ts";
 import type { Generation } from "./feed.ts";
@@ -8,6 +8,9 @@ import type { Session } from "./session.ts";
 
 /** A frame that carries a message. */
 export type MessageFrame = Extract<ClientFrame, { type: "message" }>;
+
+/** A frame that carries a reaction. */
+export type ReactionFrame = Extract<ClientFrame, { type: "reaction" }>;
 
 /** Everything that a user actor may be told. */
 export type UserMessage =
@@ -29,6 +32,18 @@ export type UserMessage =
       readonly message: SentMessage;
       /** When it was stored (ms), of a message that is followed. */
       readonly storedAt: number | null;
+    }
+  | {
+      readonly type: "reacted";
+      readonly session: Session;
+      readonly frame: ReactionFrame;
+      readonly result: ReactResult;
+    }
+  | {
+      readonly type: "reaction_failed";
+      readonly session: Session;
+      readonly frame: ReactionFrame;
+      readonly error: unknown;
     }
   | {
       readonly type: "send_failed";

@@ -54,6 +54,7 @@ const members = (outcome: string, stranger = "404 conversation_not_found"): Outc
   ...strangers(stranger),
 });
 
+const NO_MESSAGE = "404 message_not_found";
 const at = (path: string, body?: object) => () => (body === undefined ? { path } : { path, body });
 const password = "a pass phrase of the matrix 91";
 const newName = () => `matrix-${crypto.randomUUID().slice(0, 13)}`;
@@ -254,6 +255,29 @@ export const ROUTES: Readonly<Record<string, Row>> = {
     outcomes: { ...members("403 forbidden"), admin: "204" },
   },
 
+  // Messages: what the admin said in the group, and what the member did.
+  "PUT /api/messages/{id}": {
+    send: ({ ownSaid }) => ({ path: `/api/messages/${ownSaid}`, body: { encrypted_content: "QUJD" } }),
+    missing: () => ({ path: `/api/messages/${newMessageId()}`, body: { encrypted_content: "QUJD" } }),
+    outcomes: { ...members("403 forbidden", NO_MESSAGE), member: "200", otherDevice: "200" },
+  },
+  "DELETE /api/messages/{id}": {
+    send: ({ said }) => ({ path: `/api/messages/${said}` }),
+    missing: () => ({ path: `/api/messages/${newMessageId()}` }),
+    outcomes: { ...members("403 forbidden", NO_MESSAGE), admin: "204" },
+  },
+  "POST /api/messages/{id}/reactions": {
+    send: ({ said }) => ({ path: `/api/messages/${said}/reactions`, body: { emoji: "👍" } }),
+    missing: () => ({ path: `/api/messages/${newMessageId()}/reactions`, body: { emoji: "👍" } }),
+    outcomes: members("201", NO_MESSAGE),
+  },
+  "DELETE /api/messages/{id}/reactions/{emoji}": {
+    send: ({ said }) => ({ path: `/api/messages/${said}/reactions/${encodeURIComponent("👍")}` }),
+    missing: () => ({ path: `/api/messages/${newMessageId()}/reactions/${encodeURIComponent("👍")}` }),
+    outcomes: members("204", NO_MESSAGE),
+  },
+  "GET /api/messages/hidden": { send: at("/api/messages/hidden"), outcomes: signedIn("200") },
+
   // The relay: what was sent to the member.
   "POST /messages": {
     send: ({ guest }) => ({ path: "/messages", body: { recipient_id: guest, encrypted_data: "QUJD" } }),
@@ -285,6 +309,15 @@ export const FRAMES: Readonly<Record<ClientFrame["type"], FrameRow>> = {
       encrypted_content: "QUJD",
     }),
     outcomes: { ...signedInOnSocket("receipt"), ...notFound },
+  },
+  reaction: {
+    send: ({ group, said }) => ({
+      ...{ type: "reaction", id: newMessageId(), conversation_id: group, message_id: said, emoji: "👍" },
+    }),
+    missing: ({ group }) => ({
+      ...{ type: "reaction", id: newMessageId(), conversation_id: group, message_id: newMessageId(), emoji: "👍" },
+    }),
+    outcomes: { ...signedInOnSocket("receipt"), ...strangers("error message_not_found") },
   },
   message_ack: {
     // Beyond what was sent to anybody, so that the answer is not by chance that of a member.

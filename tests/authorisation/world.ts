@@ -53,6 +53,9 @@ export interface Cast {
 export interface Things {
   /** A group of admin, member and bystander; former was in it. */
   readonly group: ConversationId;
+  /** What the admin said in the group, and the member. */
+  readonly said: MessageId;
+  readonly ownSaid: MessageId;
   /** A relay message from admin to member. */
   readonly relayed: MessageId;
   /** In the group, and to be removed from it. */
@@ -106,10 +109,12 @@ export async function castOf(server: TestApp): Promise<Cast> {
 export async function thingsFor({ people }: Cast): Promise<Things> {
   const { admin, member, former, bystander, guest } = people;
   const group = await admin.group([member, former, bystander]);
-  must(await admin.request("POST", `/api/conversations/${group}/messages`, { encrypted_content: "c2VjcmV0" }));
+  const say = async (who: Person): Promise<MessageId> =>
+    must(await who.request("POST", `/api/conversations/${group}/messages`, { encrypted_content: "c2VjcmV0" })).json.id;
+  const [said, ownSaid] = [await say(admin), await say(member)];
   must(await admin.request("DELETE", `/api/conversations/${group}/participants/${former.id}`));
   const sent = must(await admin.request("POST", "/messages", { recipient_id: member.id, encrypted_data: "c2VjcmV0" }));
-  return { group, relayed: sent.json.id, bystander: bystander.id, guest: guest.id, nothing: uuidv7() };
+  return { group, said, ownSaid, relayed: sent.json.id, bystander: bystander.id, guest: guest.id, nothing: uuidv7() };
 }
 
 /** Prepares one try. */
