@@ -861,6 +861,17 @@ AS $function$
   order by c.id
 $function$;
 
+CREATE OR REPLACE FUNCTION public.edit_at(p_kept boolean, p_day date, p_conversation uuid, p_seq bigint)
+ RETURNS TABLE(id uuid, at timestamp with time zone, body bytea)
+ LANGUAGE plpgsql
+ STABLE STRICT ROWS 1
+ SET enable_seqscan TO 'off'
+AS $function$
+begin
+  return query select e.id, e.at, e.body from events e
+  where e.kept = p_kept and e.day = p_day and e.conversation = p_conversation and e.seq = p_seq;
+end $function$;
+
 CREATE OR REPLACE FUNCTION public.ensure_partitions(p_now timestamp with time zone)
  RETURNS integer
  LANGUAGE plpgsql
@@ -1078,13 +1089,11 @@ AS $function$
 $function$;
 
 CREATE OR REPLACE FUNCTION public.newest_edit(p_conversation uuid, p_target bigint, p_seen int8multirange, p_withheld int8multirange)
- RETURNS TABLE(id uuid, at timestamp with time zone, body bytea)
+ RETURNS TABLE(seq bigint, day date, kept boolean)
  LANGUAGE sql
- STABLE
+ STABLE ROWS 1
 AS $function$
-  select e.id, e.at, e.body
-  from edits d
-  join events e on e.kept = d.kept and e.day = d.day and e.conversation = d.conversation and e.seq = d.seq
+  select d.seq, d.day, d.kept from edits d
   where d.conversation = p_conversation and d.target_seq = p_target
     and p_seen @> d.seq and (p_withheld @> d.seq) is not true
   order by d.seq desc limit 1

@@ -21,7 +21,6 @@ import { purgeAudit } from "./administration/mod.ts";
 import { relayBodyRules, relayOperations, relayRoutes } from "./compat/relay/mod.ts";
 import { openRoom, roomOperations, roomRoutes } from "./compat/room/mod.ts";
 import type { Config } from "./config.ts";
-import { messageRoutes } from "./conversations/message_routes.ts";
 import {
   announceKey,
   type Conversations,
@@ -337,11 +336,9 @@ function sliceRoutes(ground: Ground, slices: Slices, hub: Hub, { authenticate }:
   return [
     accountRoutes({ accounts, authenticate, addressOf, endSessions }),
     keyRoutes({ keys, authenticate }),
-    conversationRoutes({ conversations, authenticate, deliver }),
-    messageRoutes({
+    conversationRoutes({
       ...{ conversations, authenticate, deliver },
-      tellHidden: (account, hidden) =>
-        hub.router.signal([account], jsonCodec.encode({ type: "message_hidden", ...hidden })),
+      signal: (to, frame) => hub.router.signal(to, jsonCodec.encode(frame)),
     }),
     peopleRoutes({
       ...{ accounts, authenticate, addressOf, endSessions },

@@ -6,8 +6,11 @@ import {
   ConversationType,
   type CreateConversationBody,
   DeviceId,
+  type EditMessageBody,
   Encryption,
   type EventFrame,
+  type HiddenMessage,
+  MessageId,
   SessionId,
   type SignInBody,
   type SignUpBody,
@@ -51,6 +54,18 @@ const EventPage = z.object({
   ),
   next: z.number().nullable(),
   previous: z.number().nullable(),
+});
+
+const HiddenPage = z.object({
+  messages: z.array(
+    z.object({
+      conversation_id: ConversationId,
+      message_id: MessageId,
+      message_seq: z.int().min(1),
+      number: z.int().min(1),
+    }),
+  ),
+  more: z.boolean(),
 });
 
 /** A page of a log in rising order; `next` and `previous` are seqs to go on from, `null` at an end. */
@@ -133,6 +148,31 @@ export class Api {
     const path = `/api/conversations/${id}/messages`;
     const page = read(EventPage, await this.#call({ method: "GET", path, query: { ...query } }));
     return { ...page, messages: page.messages as unknown as EventFrame[] };
+  }
+
+  /** Edits a message of the caller's own; the same `id` again stores nothing. */
+  async editMessage(id: MessageId, body: z.input<typeof EditMessageBody>): Promise<void> {
+    await this.#call({ method: "PUT", path: `/api/messages/${id}`, body });
+  }
+
+  /** Deletes a message for everybody, or for the caller alone. */
+  async deleteMessage(id: MessageId, audience: "all" | "me" = "all"): Promise<void> {
+    await this.#call({ method: "DELETE", path: `/api/messages/${id}`, query: { for: audience } });
+  }
+
+  /** Reacts to a message, or takes that back. */
+  async react(id: MessageId, emoji: string, change: "added" | "removed" = "added"): Promise<void> {
+    const path = `/api/messages/${id}/reactions`;
+    if (change === "added") await this.#call({ method: "POST", path, body: { emoji } });
+    else await this.#call({ method: "DELETE", path: `${path}/${encodeURIComponent(emoji)}` });
+  }
+
+  /** What the account deleted for itself after a `number`, in its order; `more`: ask again after the last one. */
+  async hiddenMessages(
+    after = 0,
+    limit = 100,
+  ): Promise<{ readonly messages: readonly HiddenMessage[]; readonly more: boolean }> {
+    return read(HiddenPage, await this.#call({ method: "GET", path: "/api/messages/hidden", query: { after, limit } }));
   }
 
   /** The current public key of an account; `not_found` where there is none. */

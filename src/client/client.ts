@@ -16,6 +16,7 @@
  */
 import type { AccountId, ConversationId, DeviceId, MessageId } from "../protocol/mod.ts";
 import { Api, signIn, signUp } from "./api.ts";
+import { Changes } from "./changes.ts";
 import { type ClientEvent, Composer } from "./composer.ts";
 import type { ConnectionStatus, OpenSocket } from "./connection.ts";
 import { Contacts } from "./contacts.ts";
@@ -77,6 +78,7 @@ export class SottoClient implements AsyncDisposable {
   readonly #composer: Composer;
   readonly #contacts: Contacts;
   readonly #sends: Sends;
+  readonly #changes: Changes;
   /** The last `send` of each conversation that is being prepared: the next one waits for it. */
   readonly #lines = new Map<ConversationId, Promise<unknown>>();
   #preparing = 0;
@@ -127,7 +129,14 @@ export class SottoClient implements AsyncDisposable {
       observerOf(options, sends, composer),
     );
     await options.onSession?.(session);
-    return new SottoClient({ api, engine, composer, contacts, sends });
+    return new SottoClient({
+      api,
+      engine,
+      composer,
+      contacts,
+      sends,
+      changes: new Changes(api, composer, http.timing),
+    });
   }
 
   private constructor(parts: {
@@ -136,12 +145,14 @@ export class SottoClient implements AsyncDisposable {
     readonly composer: Composer;
     readonly contacts: Contacts;
     readonly sends: Sends;
+    readonly changes: Changes;
   }) {
     this.api = parts.api;
     this.#engine = parts.engine;
     this.#composer = parts.composer;
     this.#contacts = parts.contacts;
     this.#sends = parts.sends;
+    this.#changes = parts.changes;
   }
 
   /** The tokens as they are now; they are secrets. */
@@ -188,6 +199,35 @@ export class SottoClient implements AsyncDisposable {
    */
   async *events(): AsyncGenerator<ClientEvent, void, undefined> {
     for await (const entry of this.#engine.reader.entries()) yield await this.#composer.read(entry);
+  }
+
+  /**
+   * Gives a message of one's own another text. Like the calls below it is repeated until it is answered, is not kept
+   * across a restart, and rejects with a {@link SottoError}: `gone` where the message was deleted or has expired,
+   * `message_not_found` also while it still waits in the outbox. Everybody gets an `edit` entry, also the caller.
+   */
+  edit(conversationId: ConversationId, messageId: MessageId, text: string): Promise<void> {
+    return this.#changes.edit(conversationId, messageId, text);
+  }
+
+  /** Reacts to a message with one emoji; again is the same. */
+  react(_conversationId: ConversationId, messageId: MessageId, emoji: string): Promise<void> {
+    return this.#changes.react(messageId, emoji, "added");
+  }
+
+  /** Takes a reaction back; again is the same. */
+  unreact(_conversationId: ConversationId, messageId: MessageId, emoji: string): Promise<void> {
+    return this.#changes.react(messageId, emoji, "removed");
+  }
+
+  /** Deletes a message for everybody: one's own, or as owner or admin. */
+  deleteForAll(_conversationId: ConversationId, messageId: MessageId): Promise<void> {
+    return this.#changes.remove(messageId, "all");
+  }
+
+  /** Deletes a message for this account alone, on all its devices. */
+  deleteForMe(_conversationId: ConversationId, messageId: MessageId): Promise<void> {
+    return this.#changes.remove(messageId, "me");
   }
 
   /** Says that the person has read everything up to `seq`. False when there is no connection. */

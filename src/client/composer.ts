@@ -9,16 +9,24 @@ import { DecryptionError, type DecryptionFault, decrypt, encryptFor, type PemKey
 import { SottoError } from "./sotto_error.ts";
 import type { ClientEntry } from "./store.ts";
 
-/** A message as an app reads it, beside the fields of the wire. */
-export type ReadableMessage = Extract<EventFrame, { type: "message" }> & {
+type Written = Extract<EventFrame, { type: "message" | "edit" }>;
+
+/** What an app reads beside the fields of the wire. */
+type Readable<Of extends Written> = Of & {
   /** The text; `null` where it could not be read, or where the client has no keys. */
   readonly text: string | null;
   /** Why it could not be read. Show such a message as damaged, never as its sender's. */
   readonly fault: DecryptionFault | null;
 };
 
+/** A message as an app reads it: one that was edited, with its newest text. */
+export type ReadableMessage = Readable<Extract<EventFrame, { type: "message" }>>;
+
+/** An edit as an app reads it: from now on the message `message_id` has this text. */
+export type ReadableEdit = Readable<Extract<EventFrame, { type: "edit" }>>;
+
 /** What `events()` gives. */
-export type ClientEvent = Exclude<ClientEntry, { type: "message" }> | ReadableMessage;
+export type ClientEvent = Exclude<ClientEntry, { type: "message" | "edit" }> | ReadableMessage | ReadableEdit;
 
 const MOST_CACHED = 1_000;
 
@@ -40,11 +48,12 @@ export class Composer {
     this.#conversations.delete(conversationId);
   }
 
-  /** The content for a text, and whether it is bound to the message's id. */
+  /** The content for a text, and whether it is bound to the id; `edits`: the message that it is an edit of. */
   async compose(
     conversationId: ConversationId,
     id: MessageId,
     text: string,
+    edits?: MessageId,
   ): Promise<{ readonly content: Partial<MessageContent>; readonly idBound: boolean }> {
     const conversation = await this.#conversation(conversationId);
     if (conversation.encryption === "server") return { content: { content: text }, idBound: false };
@@ -58,13 +67,13 @@ export class Composer {
     const self = this.#api.tokens.session.userId;
     const others = conversation.participant_ids.filter((userId) => userId !== self);
     const readers = await Promise.all(others.map((userId) => this.#contacts.keyFor(userId)));
-    const context = { senderId: self, conversationId, id };
+    const context = { senderId: self, conversationId, id, edits };
     return { content: { encrypted_content: await encryptFor(readers, text, { keys, context }) }, idBound: true };
   }
 
-  /** Reads an entry. A message that cannot be read is given with its `fault`. */
+  /** Reads an entry. A message or edit that cannot be read is given with its `fault`. */
   async read(entry: ClientEntry): Promise<ClientEvent> {
-    if (entry.type !== "message") return entry;
+    if (entry.type !== "message" && entry.type !== "edit") return entry;
     if (entry.encrypted_content === undefined) return { ...entry, text: entry.content ?? null, fault: null };
     if (this.#keys === undefined) return { ...entry, text: null, fault: null };
     try {
@@ -75,8 +84,8 @@ export class Composer {
     }
   }
 
-  async #open(keys: PemKeys, entry: Extract<EventFrame, { type: "message" }>, ciphertext: string): Promise<string> {
-    const context = { senderId: entry.sender_id, conversationId: entry.conversation_id, id: entry.id };
+  async #open(keys: PemKeys, entry: Written, ciphertext: string): Promise<string> {
+    const context = { senderId: entry.sender_id, conversationId: entry.conversation_id, ...writtenAs(entry) };
     return decrypt(ciphertext, { keys, senderKeys: await this.#signingKeys(entry.sender_id, keys), context });
   }
 
@@ -92,4 +101,10 @@ export class Composer {
     this.#conversations.set(id, conversation);
     return conversation;
   }
+}
+
+/** The id under which what is shown was written, and of which message it is an edit. */
+function writtenAs(entry: Written): { readonly id: MessageId; readonly edits?: MessageId } {
+  if (entry.type === "edit") return { id: entry.id, edits: entry.message_id };
+  return entry.edit_id === undefined ? { id: entry.id } : { id: entry.edit_id, edits: entry.id };
 }

@@ -19,7 +19,7 @@ export class MemoryStore implements ClientStore {
   readonly #cursors = new Map<ConversationId, number>();
   readonly #outgoing = new Map<MessageId, OutgoingMessage>();
   readonly #trusted = new Map<AccountId, string[]>();
-  /** Conversation and id of stored messages; a Set keeps the order in which they came. */
+  /** Conversation and id of stored messages and edits; a Set keeps the order in which they came. */
   readonly #ids = new Set<string>();
   #entries: StoredEntry[] = [];
   #place = 0;
@@ -53,7 +53,7 @@ export class MemoryStore implements ClientStore {
   }
 
   #add(entry: ClientEntry): void {
-    if (entry.type === "message") {
+    if (entry.type === "message" || entry.type === "edit") {
       const key = `${entry.conversation_id} ${entry.id}`;
       if (this.#ids.has(key)) return;
       this.#ids.add(key);

@@ -7,7 +7,7 @@
  * - **Signed outside, bound inside.** The signature's header names sender, conversation and message
  *   id, and the JWE authenticates the same three as additional data. So the server can
  *   neither move a ciphertext to another conversation, nor repeat it under another id, nor give it
- *   another sender, and no member can sign a stranger's ciphertext as their own.
+ *   another sender, nor pass an edit for one of another message, and no member can sign a stranger's ciphertext as their own.
  * - The content is encrypted once (A256CBC-HS512); each reader, the sender included, has a wrapped key.
  * - **No forward secrecy.** Who obtains a private key can read every message ever sent to it, and
  *   sign as its owner. What is not hidden: who writes to whom, when, how much, and `reply_to`.
@@ -40,7 +40,10 @@ export interface PemKeys {
 export interface MessageContext {
   readonly senderId: AccountId;
   readonly conversationId: ConversationId;
+  /** The entry's own id. */
   readonly id: MessageId;
+  /** Of an edit: the message that it belongs to. */
+  readonly edits?: MessageId | undefined;
 }
 
 /**
@@ -123,6 +126,7 @@ export async function encryptFor(
       sender_id: context.senderId,
       conversation_id: context.conversationId,
       message_id: context.id,
+      ...(context.edits === undefined ? {} : { edits: context.edits }),
     })
     .sign(await importPKCS8(keys.privateKey, SIGNATURE));
   if (text.length <= LIMITS.contentChars) return text;
@@ -156,7 +160,7 @@ async function verify(text: string, senderKeys: readonly string[], context: Mess
   });
   if (header.sender_id !== context.senderId) throw new DecryptionError("wrong_sender");
   if (header.conversation_id !== context.conversationId) throw new DecryptionError("wrong_conversation");
-  if (header.message_id !== context.id) throw new DecryptionError("wrong_message");
+  if (header.message_id !== context.id || header.edits !== context.edits) throw new DecryptionError("wrong_message");
   return payload;
 }
 
@@ -203,7 +207,8 @@ async function findKey(keys: readonly string[], kid: unknown): Promise<string | 
 
 /** The place as bytes; ids are UUIDs, so the separator cannot be part of one. */
 function boundTo(context: MessageContext): Uint8Array {
-  return new TextEncoder().encode([TYPE, context.senderId, context.conversationId, context.id].join("|"));
+  const edits = context.edits === undefined ? [] : [context.edits];
+  return new TextEncoder().encode([TYPE, context.senderId, context.conversationId, context.id, ...edits].join("|"));
 }
 
 function sameBytes(a: Uint8Array | undefined, b: Uint8Array): boolean {

@@ -34,8 +34,8 @@ export interface OutgoingMessage {
 /** What one commit changes, all of it or nothing. */
 export interface StoreChange {
   /**
-   * Entries to add, in order. A `message` whose id its conversation holds already is left out:
-   * a server that repeats an old ciphertext at a new seq shows it nobody twice.
+   * Entries to add, in order. A `message` or `edit` whose id its conversation holds already is left out:
+   * a server that repeats an old ciphertext at a new seq shows it nobody twice, and undoes no edit.
    */
   readonly entries?: readonly ClientEntry[];
   /** The highest seq stored of these conversations. */

@@ -109,8 +109,9 @@ left join lateral (
                                          at time zone 'utc')::date - 1, '-infinity'::date)
                 order by e.seq limit $6) e
           left join lateral newest_edit(
-            r.conversation, e.seq, int8multirange(int8range(i.joined_seq, s.top, '[]')),
-            case when e.sender <> r.account then h.seqs end) n on e.kind = 1 and e.body is not null
+            r.conversation, e.seq, int8multirange(int8range(i.joined_seq, greatest(s.top + 1, i.joined_seq))),
+            case when e.sender <> r.account then h.seqs end) d on e.kind = 1 and e.body is not null
+          left join lateral edit_at(d.kept, d.day, r.conversation, d.seq) n on true
           left join hidden_messages m
             on m.account = r.account and m.conversation = r.conversation and m.seq = e.seq) x) p
   where p.before = 0 or p.before < $7) e on true
@@ -203,22 +204,25 @@ const VISIBLE = `exists (select 1 from members m where m.conversation = $1 and m
 /** One entry more than the limit is looked at; it and those beyond the bytes are only counted. */
 function historyStatement(beyond: ">" | "<", order: "asc" | "desc"): string {
   return `
+with reader as materialized (select seen_seqs($1, $2) as seen, withheld_seqs($1, $2) as withheld)
 select p.conversation, p.seq, p.id, p.sender, p.kind, p.at, p.expires_at, p.expired, p.edit_id, p.edit_at, p.hidden, p.found,
-       case when p.expired or p.hidden or (p.kind in (1, 4, 5, 6) and p.sender <> $2 and (select withheld_seqs($1, $2)) @> p.seq)
+       case when p.expired or p.hidden or (p.kind in (1, 4, 5, 6) and p.sender <> $2 and p.withheld @> p.seq)
             then null else p.body end as body
 from (
   select x.*, count(*) over () as found, row_number() over (order by x.seq ${order}) as place,
          sum(octet_length(coalesce(x.body, ''))) over (order by x.seq ${order}) - octet_length(coalesce(x.body, '')) as before
   from (
     select e.conversation, e.seq, e.id, e.sender, e.kind, e.at, e.expires_at, coalesce(n.body, e.body) as body,
-           n.id as edit_id, n.at as edit_at, h.seq is not null as hidden,
+           n.id as edit_id, n.at as edit_at, h.seq is not null as hidden, r.withheld,
            coalesce(e.expires_at <= clock_timestamp(), false) as expired
-    from (select e.conversation, e.seq, e.id, e.sender, e.kind, e.at, e.expires_at, e.body from events e
-          where e.conversation = $1 and e.seq ${beyond} $3 and ${VISIBLE}
-          order by e.seq ${order} limit $4 + 1) e
-    left join lateral newest_edit(
-      e.conversation, e.seq, (select seen_seqs($1, $2)),
-      case when e.sender <> $2 then (select withheld_seqs($1, $2)) end) n on e.kind = 1 and e.body is not null
+    from reader r
+    cross join lateral (
+      select e.conversation, e.seq, e.id, e.sender, e.kind, e.at, e.expires_at, e.body from events e
+      where e.conversation = $1 and e.seq ${beyond} $3 and ${VISIBLE}
+      order by e.seq ${order} limit $4 + 1) e
+    left join lateral newest_edit($1, e.seq, r.seen, case when e.sender <> $2 then r.withheld end) d
+      on e.kind = 1 and e.body is not null
+    left join lateral edit_at(d.kept, d.day, $1, d.seq) n on true
     left join hidden_messages h on h.account = $2 and h.conversation = $1 and h.seq = e.seq) x) p
 where p.place <= $4 and (p.before = 0 or p.before < $5) order by p.seq`;
 }

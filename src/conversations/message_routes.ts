@@ -1,13 +1,11 @@
 /** `/api/messages` (family B of the contracts): what is done to one message, known by its id. */
 import { Elysia } from "elysia";
 import type { z } from "zod";
-import type { Principal } from "../accounts/mod.ts";
 import {
   type AccountId,
   AddReactionBody,
   DeleteMessageQuery,
   EditMessageBody,
-  type HiddenMessage,
   ListHiddenQuery,
   MessageParams,
   newMessageId,
@@ -15,22 +13,12 @@ import {
   toEventFrame,
 } from "../protocol/mod.ts";
 import { deleteMessage, editMessage, react } from "./change_message.ts";
-import type { ConversationsDeps, Delivery } from "./deps.ts";
 import { hideFromSelf, listHiddenMessages } from "./hide_message.ts";
-
-/** What app.ts passes in. */
-export interface MessageRoutesContext {
-  readonly conversations: ConversationsDeps;
-  readonly authenticate: (request: Request) => Promise<Principal>;
-  /** Hands what was committed to the spine. */
-  readonly deliver: (delivery: Delivery) => void;
-  /** Tells the sockets of an account what it deleted for itself. */
-  readonly tellHidden: (account: AccountId, hidden: HiddenMessage) => void;
-}
+import type { ConversationRoutesContext } from "./routes_context.ts";
 
 /** The routes under `/api/messages`. */
-export function messageRoutes(context: MessageRoutesContext) {
-  const { conversations, authenticate, deliver, tellHidden } = context;
+export function singleMessageRoutes(context: ConversationRoutesContext) {
+  const { conversations, authenticate, deliver, signal } = context;
   return new Elysia({ name: "message changes", prefix: "/api/messages" })
     .get(
       "/hidden",
@@ -56,8 +44,10 @@ export function messageRoutes(context: MessageRoutesContext) {
       async ({ params, query, request, set }) => {
         const { accountId: actorId } = await authenticate(request);
         const change = { actorId, messageId: params.id };
-        if (query.for === "me") tellHidden(actorId, await hideFromSelf(conversations, change));
-        else {
+        if (query.for === "me") {
+          const hidden = await hideFromSelf(conversations, change);
+          signal([actorId], { type: "message_hidden", ...hidden });
+        } else {
           const delivery = await deleteMessage(conversations, change);
           if (delivery !== null) deliver(delivery);
         }
@@ -68,7 +58,7 @@ export function messageRoutes(context: MessageRoutesContext) {
     .use(reactionRoutes(context));
 }
 
-function reactionRoutes({ conversations, authenticate, deliver }: MessageRoutesContext) {
+function reactionRoutes({ conversations, authenticate, deliver }: ConversationRoutesContext) {
   /** Whether anything was changed. */
   const apply = async (
     actorId: AccountId,

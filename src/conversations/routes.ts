@@ -1,7 +1,6 @@
 /** `/api/conversations` (family B of the contracts). A route parses, calls one use case, delivers, answers. */
 import { Elysia } from "elysia";
 import { z } from "zod";
-import type { Principal } from "../accounts/mod.ts";
 import {
   AccountId,
   AddParticipantBody,
@@ -19,24 +18,21 @@ import {
 } from "../protocol/mod.ts";
 import type { ConversationSummary } from "./conversations_store.ts";
 import { createConversation } from "./create_conversation.ts";
-import type { ConversationsDeps, Delivery } from "./deps.ts";
+import { singleMessageRoutes } from "./message_routes.ts";
 import { addParticipant, removeParticipant } from "./participants.ts";
 import { getConversation, listConversations, listMessages, type MessagePage } from "./read_conversations.ts";
+import type { ConversationRoutesContext } from "./routes_context.ts";
 import { sendMessage } from "./send_message.ts";
-
-/** What app.ts passes in. */
-export interface ConversationRoutesContext {
-  readonly conversations: ConversationsDeps;
-  readonly authenticate: (request: Request) => Promise<Principal>;
-  /** Hands what was committed to the spine. */
-  readonly deliver: (delivery: Delivery) => void;
-}
 
 const ConversationParams = z.object({ id: ConversationId });
 const ParticipantParams = z.object({ id: ConversationId, user_id: AccountId });
 
-/** The routes under `/api/conversations`. */
+/** The routes of this slice. */
 export function conversationRoutes(context: ConversationRoutesContext) {
+  return new Elysia({ name: "conversation slice" }).use(ofConversations(context)).use(singleMessageRoutes(context));
+}
+
+function ofConversations(context: ConversationRoutesContext) {
   const { conversations, authenticate, deliver } = context;
   return new Elysia({ name: "conversations", prefix: "/api/conversations" })
     .post(

@@ -27,7 +27,8 @@ select p.* from (
         and not exists (select 1 from confirmations f
                         where f.conversation = m.conversation and f.account = m.account and f.seq = e.seq)
       order by e.seq limit $4 + 1) e
-    left join lateral newest_edit(e.conversation, e.seq, int8multirange(int8range(m.joined_seq, null)), h.seqs) n on true
+    left join lateral newest_edit(e.conversation, e.seq, int8multirange(int8range(m.joined_seq, null)), h.seqs) d on true
+    left join lateral edit_at(d.kept, d.day, e.conversation, d.seq) n on true
     where m.account = $1 and m.left_seq is null and c.kind = 1 and c.encryption = 2
       and c.retention_seconds is not null and c.last_seq > m.delivered_seq
     order by e.at, e.id limit $4 + 1) x

@@ -75,6 +75,17 @@ describe("planFrame()", () => {
     expect([step.settled, intake.outbox.size]).toEqual([[ID], 0]);
   });
 
+  test("keeps the place of an entry whose type it does not know, and goes on [CHG-6]", () => {
+    const { intake, step } = setUp();
+    const other = "00000000-0000-7000-8000-000000000002" as AccountId;
+    const entry = { conversation_id: C, sender_id: other, created_at: AT };
+    planFrame(intake, { ...entry, type: "of the future", seq: 5, id: ID, what: 1 } as never, step);
+    planFrame(intake, { ...entry, type: "message", seq: 6, id: C, message_type: "text" } as never, step);
+    expect([...step.cursors]).toEqual([[C, 6]]);
+    expect(step.entries).toHaveLength(2);
+    expect(intake.sync.repairs(false)).toEqual({ resume: false, pages: [] });
+  });
+
   test("takes nobody else's event for its own receipt", () => {
     const { intake, step } = setUp();
     const other = "00000000-0000-7000-8000-000000000002" as AccountId;

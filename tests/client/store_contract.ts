@@ -60,6 +60,18 @@ export function describeStore(name: string, open: () => Promise<ClientStore>): v
       expect((await store.entries(0, 10)).map(({ entry }) => entry)).toEqual([message(1), truncated]);
     });
 
+    test("leaves out an edit whose id its conversation has: repeated, it would undo a later one", async () => {
+      const store = await open();
+      const edit = (seq: number, n: number) =>
+        ({ ...message(seq, n), type: "edit", message_id: id(1), message_seq: 1 }) as ClientEntry;
+      await store.commit({
+        entries: [message(1), edit(2, 12), edit(3, 13), edit(4, 12), edit(5, 15)],
+        cursors: [[C, 5]],
+      });
+      expect(await seqs(store)).toEqual([1, 2, 3, 5]);
+      expect((await store.load()).cursors.get(C)).toBe(5);
+    });
+
     test("leaves out a message whose id its conversation has, and keeps it in another one", async () => {
       const store = await open();
       await store.commit({ entries: [message(1, 1)], cursors: [[C, 1]] });

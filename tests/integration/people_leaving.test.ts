@@ -99,7 +99,11 @@ async function settled() {
   expect(relayed.status).toBe(201);
   for (const id of [dm, group, alone]) await post(ann, id, `YW5u${mark}`);
   await post(ben, dm, `YmVu${mark}`);
-  await post(ben, group, `YmVu${mark}`);
+  const bens = (await post(ben, group, `YmVu${mark}`)).json.id;
+  const hers = (await post(ann, group, `YW5u${mark}`)).json.id;
+  await ann.request("PUT", `/api/messages/${hers}`, { encrypted_content: `YW5u${mark}edited` });
+  await ann.request("POST", `/api/messages/${bens}/reactions`, { emoji: "🦩" });
+  await ann.request("DELETE", `/api/messages/${bens}?for=me`);
   await ann.request("POST", `/api/users/${cem.id}/block`);
   await cem.request("POST", `/api/users/${ann.id}/block`);
   {
@@ -130,7 +134,9 @@ describe("the archive", () => {
       .split("\n")
       .map((line) => JSON.parse(line));
     const path = `/api/conversations/${dm}/messages?after_seq=0`;
-    expect(log).toEqual((await ann.request("GET", path)).json.messages);
+    // A page adds what others reacted with; in the log that stands as entries.
+    const messages: { reactions?: unknown }[] = (await ann.request("GET", path)).json.messages;
+    expect(log).toEqual(messages.map(({ reactions: _, ...entry }) => entry));
     const all = [...files].join("\n");
     expect(all).not.toMatch(/password_hash|refresh_hash|previous_hash|argon2/);
     expect(files.get("tables/account_blocks.000001.ndjson")).toBeUndefined();
@@ -204,12 +210,12 @@ describe("leaving for good", () => {
     for (const id of [dm, group]) {
       const log = (await ben.request("GET", `/api/conversations/${id}/messages?after_seq=0`)).json.messages;
       expect(log.map((entry: { seq: number }) => entry.seq)).toEqual(log.map((_: unknown, i: number) => i + 1));
+      // In the group she also said something, edited it and reacted.
+      const more = id === group ? ["tombstone", "tombstone", "tombstone"] : [];
       expect(log.map((entry: { type: string }) => entry.type)).toEqual([
-        "membership",
-        "tombstone",
-        "message",
-        "membership",
+        ...["membership", "tombstone", "message", ...more, "membership"],
       ]);
+      expect(log[2].reactions).toEqual([]);
       expect((await post(ben, id, "QUJD")).status).toBe(201);
     }
     expect((await ben.request("GET", `/api/users/${ann.id}`)).status).toBe(404);
@@ -324,6 +330,13 @@ describe("the schema", () => {
     "device_sync.device": "exported, removed",
     "confirmations.account": "exported, removed",
     "confirmations.conversation": "exported, removed",
+    "edits.conversation": "no person's",
+    "reactions.account": "exported, removed",
+    "reactions.conversation": "exported, removed",
+    "hidden_heads.account": "exported, removed with the account",
+    "hidden_messages.account": "exported, removed with the account",
+    "hidden_messages.conversation": "exported, removed with the account",
+    "hidden_messages.message": "exported, removed with the account",
     "conversations.id": "no person's",
     "conversations.created_by": "in the log, which is exported; made null",
     "conversations.last_message_id": "no person's",

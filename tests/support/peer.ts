@@ -100,7 +100,7 @@ export class Peer implements Disposable {
   entries(conversationId: ConversationId): Frame[] {
     return this.frames.filter(
       (frame) =>
-        ["message", "membership", "notice", "tombstone"].includes(frame.type) &&
+        ["message", "edit", "deletion", "reaction", "membership", "notice", "tombstone"].includes(frame.type) &&
         frame.conversation_id === conversationId,
     );
   }
