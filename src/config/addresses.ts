@@ -10,7 +10,7 @@ export function readBaseUrl(variables: Variables, production: boolean, problems:
   const url = URL.canParse(text) ? new URL(text) : null;
   if (url === null || !/^https?:$/.test(url.protocol) || url.username !== "" || url.search !== "" || url.hash !== "") {
     problems.push(
-      `Set BASE_URL to the address that clients use, as https://chat.example.org: current value is ${text || "none"}`,
+      `Set BASE_URL to the address that clients use, as https://chat.example.org: current value is ${withoutSecrets(text) || "none"}`,
     );
   } else if (production && url.protocol !== "https:") {
     problems.push(`Set BASE_URL to an https address in production: current value is ${text}`);
@@ -43,10 +43,15 @@ export function readLinkUrl(variables: Variables, baseUrl: string, production: b
   if (url === null || !secure || url.username !== "" || url.search !== "" || url.hash !== "") {
     const wish = production ? "the https address" : "the address";
     problems.push(
-      `Set MAIL_LINK_URL to ${wish} of the app that opens links, as https://app.example.org: current value is ${text}`,
+      `Set MAIL_LINK_URL to ${wish} of the app that opens links, as https://app.example.org: current value is ${withoutSecrets(text)}`,
     );
   }
   return trimmed(text);
+}
+
+/** An address to show: what stands before the @ of it may be a password that belongs elsewhere. */
+function withoutSecrets(address: string): string {
+  return address.replace(/[^/]*@/g, "…@");
 }
 
 function trimmed(url: string): string {
@@ -130,11 +135,11 @@ export function readOrigins(variables: Variables, problems: string[]): string[] 
   for (const origin of origins) {
     if (origin.includes("*")) {
       problems.push(
-        `List CORS_ORIGINS one by one: a wildcard would let every site act for a signed-in person: current value is ${origin}`,
+        `List CORS_ORIGINS one by one: a wildcard would let every site act for a signed-in person: current value is ${withoutSecrets(origin)}`,
       );
     } else if (!URL.canParse(origin) || new URL(origin).origin !== origin) {
       problems.push(
-        `Set CORS_ORIGINS to origins as https://app.example.org, without path or slash: current value is ${origin}`,
+        `Set CORS_ORIGINS to origins as https://app.example.org, without path or slash: current value is ${withoutSecrets(origin)}`,
       );
     }
   }

@@ -4,7 +4,6 @@ import { readSmtpUrl } from "../platform/mail_transport.ts";
 
 /** A name without quotes or angle brackets, and an address; or an address alone. One line, for it becomes a header. */
 const MAIL_FROM = /^(?:[\p{L}\p{N} ._-]{1,80} <[\w.+-]{1,64}@[\w-]+(?:\.[\w-]+)*>|[\w.+-]{1,64}@[\w-]+(?:\.[\w-]+)*)$/u;
-const POSTGRES_URL = /^postgres(ql)?:\/\/[^/]+/;
 
 const whole = (least: number, most: number) =>
   z
@@ -26,16 +25,13 @@ export const Variables = z.object({
     .optional(),
   PORT: whole(0, 65_535),
   BASE_URL: z.string().optional(),
-  DATABASE_URL: z.string().regex(POSTGRES_URL, "an address as postgres://user:password@host:5432/name").optional(),
+  DATABASE_URL: postgresUrl(),
   DATABASE_HOST: z.string().optional(),
   DATABASE_PORT: whole(1, 65_535),
   DATABASE_NAME: z.string().optional(),
   DATABASE_USER: z.string().optional(),
   DATABASE_PASSWORD: z.string().optional(),
-  MAINTENANCE_DATABASE_URL: z
-    .string()
-    .regex(POSTGRES_URL, "an address as postgres://user:password@host:5432/name")
-    .optional(),
+  MAINTENANCE_DATABASE_URL: postgresUrl(),
   REDIS_URL: z.string().refine(isRedisUrl, "an address as redis://:password@host:6379/0").optional(),
   SECRET_KEY: z.string().optional(),
   ENCRYPTION_KEY: z.string().optional(),
@@ -72,6 +68,17 @@ export const Variables = z.object({
 
 /** See {@link Variables}. */
 export type Variables = z.infer<typeof Variables>;
+
+/** What the driver would find wrong only after half a minute of waiting for it is wrong at once, such as a # that is not %23. */
+function postgresUrl() {
+  return z
+    .string()
+    .refine(
+      (text) => /^postgres(ql)?:\/\/[^/]+/.test(text) && URL.canParse(text),
+      "an address as postgres://user:password@host:5432/name, with #, / and @ of the password as %23, %2F and %40",
+    )
+    .optional();
+}
 
 function isRedisUrl(text: string): boolean {
   const url = URL.canParse(text) ? new URL(text) : null;
