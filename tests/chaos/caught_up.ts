@@ -26,13 +26,20 @@ export async function catchUp(traffic: Traffic, sql: Sql, deadlineMs: number): P
   return performance.now() - from;
 }
 
-/** Every account that is in a conversation now, and the number of that log's last entry. */
+/**
+ * Every account that is in a conversation now, and the number of the last entry of that log that it is given. The
+ * place of one that is withheld comes with the next.
+ */
 async function allOwed(sql: Sql, deadline: number): Promise<Owed[]> {
   for (;;) {
     try {
       return await sql.query<Owed>(
-        `select c.id as conversation, m.account, c.last_seq as seq
-         from conversations c join members m on m.conversation = c.id and m.left_seq is null`,
+        `select c.id as conversation, m.account, coalesce(
+           (select max(e.seq) from events e where e.conversation = c.id and h.seqs is not null
+              and (e.kind = 1 and e.sender <> m.account and h.seqs @> e.seq) is not true),
+           c.last_seq) as seq
+         from conversations c join members m on m.conversation = c.id and m.left_seq is null
+         cross join lateral (select withheld_seqs(c.id, m.account) as seqs) h`,
       );
     } catch (error) {
       if (performance.now() > deadline) throw error; // the connection may have been a victim of the fault

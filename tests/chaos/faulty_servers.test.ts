@@ -82,6 +82,13 @@ const acknowledgeAhead: Step = async ({ traffic, history }) => {
   await settle(history);
 };
 
+/** Everybody blocks somebody. */
+const block: Step = async (scene) => {
+  const { traffic, servers } = scene;
+  for (const device of traffic.devices) await traffic.changeBlock(device, { name: "1", url: servers[0]?.url ?? "" });
+  await flow(scene);
+};
+
 const signOut: Step = async ({ traffic, servers }) => {
   const [device] = traffic.devices;
   await device?.signOut({ name: "1", url: servers[0]?.url ?? "" });
@@ -167,7 +174,7 @@ async function run({ bug, steps }: Trial, redis: TestRedis | null = null): Promi
 const TRIALS: readonly Trial[] = [
   {
     bug: null,
-    steps: [cutSockets, writeFromOutside, acknowledgeAhead, signOut, killWhileHeld],
+    steps: [cutSockets, block, writeFromOutside, acknowledgeAhead, signOut, killWhileHeld],
     rule: null,
   },
   { bug: "drops frames", steps: [cutSockets], rule: null },
@@ -182,6 +189,7 @@ const TRIALS: readonly Trial[] = [
   { bug: "sends events out of order", steps: [cutSockets], rule: "S6" },
   { bug: "alters a byte", steps: [cutSockets], rule: "S3" },
   { bug: "accepts acknowledgements of what was never sent", steps: [cutSockets, acknowledgeAhead], rule: "S14" },
+  { bug: "sends what is said to who blocks the sender", steps: [cutSockets, block], rule: "S24" },
 ];
 
 /** Judges by trial; several run at once, because most of each is waiting. */

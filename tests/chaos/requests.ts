@@ -83,6 +83,16 @@ export async function changeMembers(
   settle(operation, answer, () => ({ conversation }));
 }
 
+/** Blocks somebody, or ends that. */
+export async function changeBlock(
+  { history, device, node }: Asking,
+  { change, whom }: { change: "block" | "unblock"; whom: AccountId },
+): Promise<void> {
+  const operation = history.begin("block", { ...asked(device, node), change, whom });
+  const method = change === "block" ? "POST" : "DELETE";
+  settle(operation, await asDevice(device, node, method, `/api/users/${whom}/block`), () => null);
+}
+
 /** Opens a conversation; throws where that does not work. */
 export async function openConversation(
   { history, device, node }: Asking,

@@ -13,6 +13,7 @@ import { type Account, Device, type ServingNode } from "./device.ts";
 import { Members } from "./members.ts";
 import {
   type Asking,
+  changeBlock,
   changeMembers,
   newPost,
   openConversation,
@@ -50,6 +51,7 @@ export type Deed =
   | "typing"
   | "read"
   | "membership"
+  | "block"
   | "hop"
   | "sign_out";
 
@@ -64,6 +66,7 @@ export const DEEDS: Readonly<Record<Deed, number>> = {
   typing: 5,
   read: 4,
   membership: 2.5,
+  block: 1.5,
   hop: 2,
   sign_out: 0.4,
 };
@@ -86,6 +89,8 @@ export class Traffic implements AsyncDisposable {
   readonly members: Members;
   readonly #options: TrafficOptions;
   readonly #groups = new Set<ConversationId>();
+  /** Who blocks whom, as was asked for last. */
+  readonly #blocks = new Set<string>();
   readonly #timers = new Map<Device, ReturnType<typeof setTimeout>>();
   readonly #underWay = new Set<Promise<void>>();
   #stopped = false;
@@ -137,6 +142,11 @@ export class Traffic implements AsyncDisposable {
     for (const node of [serving[first], serving[(first + 1) % serving.length]]) {
       if (node !== undefined) this.#run(this.#post(this.#asking(device, node), message));
     }
+  }
+
+  /** Has somebody block somebody with whom they share a dm, or end that; a device that is in none does nothing. */
+  async changeBlock(device: Device, node: ServingNode): Promise<void> {
+    await this.#block(this.#asking(device, node));
   }
 
   /** Sends something large to a conversation of somebody, from somebody else. */
@@ -242,6 +252,8 @@ export class Traffic implements AsyncDisposable {
         return device.read(conversation);
       case "membership":
         return this.#change(asking);
+      case "block":
+        return this.#block(asking);
       case "hop":
         return device.hop();
       case "sign_out":
@@ -297,6 +309,22 @@ export class Traffic implements AsyncDisposable {
     const known = asking.device.cursors.get(conversation) ?? 0;
     const seq = { newest: null, after: chance.whole(0, known + 1), before: Math.max(1, known) }[direction];
     await readPage(asking, { conversation, direction, seq }, chance.whole(1, 60));
+  }
+
+  async #block(asking: Asking): Promise<void> {
+    const { chance } = this.#options;
+    const self = asking.device.account.id;
+    const dms = this.conversations.filter((id) => !this.#groups.has(id) && this.members.inside(id, self));
+    const others = [...new Set(this.devices.map(({ account }) => account.id))].filter(
+      (account) => account !== self && dms.some((id) => this.members.inside(id, account)),
+    );
+    if (others.length === 0) return;
+    const whom = chance.pick(others);
+    const pair = `${self} ${whom}`;
+    const change = this.#blocks.has(pair) ? "unblock" : "block";
+    if (change === "block") this.#blocks.add(pair);
+    else this.#blocks.delete(pair);
+    await changeBlock(asking, { change, whom });
   }
 
   /** Adds somebody who is not in a group, removes somebody who is, or leaves. */

@@ -38,7 +38,11 @@ const BAD: readonly [what: string, env: Environment, sentence: string][] = [
   ["no address in production", without("BASE_URL"), "Set BASE_URL to the address"],
   ["plain http in production", { ...PRODUCTION, BASE_URL: "http://chat.sotto.test" }, "Set BASE_URL to an https"],
   ["an address with a password", { BASE_URL: `https://ada:${CANARY}@chat.sotto.test` }, "Set BASE_URL to the address"],
-  ["links with a password", { MAIL_LINK_URL: `https://ada:${CANARY}@a.sotto.test` }, "Set MAIL_LINK_URL to the address"],
+  [
+    "links with a password",
+    { MAIL_LINK_URL: `https://ada:${CANARY}@a.sotto.test` },
+    "Set MAIL_LINK_URL to the address",
+  ],
   [
     "a database address and its parts",
     { DATABASE_URL: PRODUCTION.DATABASE_URL, DATABASE_HOST: "db", DATABASE_PASSWORD: CANARY },
@@ -117,6 +121,10 @@ async function start(folder: string, env: Environment): Promise<End> {
     timeout: ALL_MS / 4,
     killSignal: "SIGKILL",
   });
-  const [out, error, code] = await Promise.all([child.stdout.text(), child.stderr.text(), child.exited]);
+  const [out, error, code] = await Promise.all([
+    new Response(child.stdout).text(),
+    new Response(child.stderr).text(),
+    child.exited,
+  ]);
   return { code, out, error };
 }

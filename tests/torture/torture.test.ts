@@ -179,7 +179,7 @@ async function readAll(db: Database): Promise<Omit<FinalRead, "at">> {
   const logs = heads.map(({ id, last_seq }): StoredLog => {
     const own = members.filter(({ conversation }) => conversation === id);
     return {
-      ...{ conversation: id, lastSeq: last_seq, purged: 0, retentionMs: null, members: own, cursors: [] },
+      ...{ conversation: id, isDm: false, lastSeq: last_seq, purged: 0, retentionMs: null, members: own, cursors: [] },
       entries: events.filter(({ conversation }) => conversation === id).map((event) => toEntry(event, own)),
     };
   });

@@ -6,6 +6,7 @@
  */
 import { createClient } from "redis";
 import type { Appended, AppendRequest } from "../../../src/conversations/event_log.ts";
+import { Heads } from "../../../src/conversations/heads.ts";
 import { type AppendOutcome, Lane } from "../../../src/conversations/lane.ts";
 import { PageReader } from "../../../src/conversations/page_reader.ts";
 import { RENEW } from "../../../src/realtime/directory_scripts.ts";
@@ -30,6 +31,7 @@ export const BUGS = {
   "says nothing after Redis was emptied": forgetDirectory,
   "keeps the sockets of ended sessions": keepEndedSessions,
   "accepts acknowledgements of what was never sent": acceptAnyAcknowledgement,
+  "sends what is said to who blocks the sender": forgetBlocks,
   /** No bug: a server that is right ends the socket, and the device comes back for what it missed. */
   "drops frames": () => dropFrames(false),
 } as const satisfies Record<string, () => void>;
@@ -227,6 +229,18 @@ function acceptAnyAcknowledgement(): void {
   replace(Feed.prototype, "acknowledge", (original) => {
     return function (this: Feed, conversationId, seq) {
       return original.call(this, conversationId, seq) || true;
+    };
+  });
+}
+
+/** The log knows of blocks all the same, so what is read later is right: only what is sent at once is not. */
+function forgetBlocks(): void {
+  replace(Heads.prototype, "use", (original) => {
+    return function (this: Heads, id, then) {
+      original.call(this, id, (answer) => {
+        if (!("head" in answer) || answer.head === null) return then(answer);
+        then({ head: { ...answer.head, withheldUpTo: new Map() } });
+      });
     };
   });
 }

@@ -22,6 +22,7 @@
  * | S16 | a summary is what the log up to its seq amounts to | rules_members |
  * | S20 | a session that ended is refused, and its sockets close | rules_time |
  * | S23 | a node that was frozen and thawed delivers in time (and breaks no other rule) | rules_time |
+ * | S24 | who blocks is given nothing that the blocked say in a dm meanwhile, and everybody else all of it | rules_blocks |
  * | HEAL | after a fault everything is delivered and answered in time | rules_time |
  *
  * What waits for what: S12 to S16 judge read marks and acknowledgements by what others are told and by
@@ -31,6 +32,7 @@
  */
 import { type Facts, gather, type Rule, type Times, type Violation } from "./facts.ts";
 import type { AnyOperation, Fault, FinalRead, History } from "./history.ts";
+import { withheldWhileBlocked } from "./rules_blocks.ts";
 import { agreed, dense, intact, nothingInvented, oneAnswer, storedOnce, storedOnceAcknowledged } from "./rules_log.ts";
 import { summariesAddUp, withinMembership } from "./rules_members.ts";
 import { afterWhatWasSeen, senderOrder } from "./rules_order.ts";
@@ -87,7 +89,7 @@ const RULES: readonly ((facts: Facts) => Iterable<Violation>)[] = [
   ...[storedOnceAcknowledged, nothingInvented, intact, agreed, dense, storedOnce, oneAnswer],
   ...[senderOrder, afterWhatWasSeen, streams, cursorsBehindDevices, purgedWhenDue],
   ...[readsDoNotGoBack, acknowledgementsAreJudged, readMarksDoNotGoBack, withinMembership, summariesAddUp],
-  ...[deliveredInTime, answeredInTime, revoked],
+  ...[deliveredInTime, answeredInTime, revoked, withheldWhileBlocked],
 ];
 
 /** Judges a history; `times` in place of what reliability asks for, as for a machine that is slow. */

@@ -1,5 +1,6 @@
 /** What the rules of the checker have in common: the history by log, by message, by device and by time. */
 import type { AccountId, ConversationId, DeviceId, MessageId, SessionId } from "../../../src/protocol/mod.ts";
+import { Blocks } from "./blocks.ts";
 import type { Entry } from "./entry.ts";
 import type {
   AnyOperation,
@@ -19,7 +20,7 @@ import type {
  */
 export type Rule =
   | ("S1" | "S2" | "S3" | "S4" | "S5" | "S6" | "S7" | "S8" | "S9" | "S10" | "S11")
-  | ("S12" | "S13" | "S14" | "S15" | "S16" | "S20" | "S23" | "HEAL");
+  | ("S12" | "S13" | "S14" | "S15" | "S16" | "S20" | "S23" | "S24" | "HEAL");
 
 /** One thing that should not have happened. */
 export interface Violation {
@@ -83,6 +84,7 @@ export interface Facts {
   readonly refused: ReadonlySet<ConnectionEvent>;
   /** When each place of a log was first seen by anybody, by seq. */
   readonly seen: ReadonlyMap<ConversationId, ReadonlyMap<number, number>>;
+  readonly blocks: Blocks;
 }
 
 /** The key of a message: ids are unique within a conversation. */
@@ -103,6 +105,7 @@ export function gather(history: History, final: FinalRead, times: Times): Facts 
     devices: devicesOf(history.connections),
     refused: refusedAcknowledgements(history.connections),
     seen: firstSeen(history),
+    blocks: new Blocks(history),
   };
 }
 

@@ -92,6 +92,12 @@ export interface SignOutInput extends Asked {
   readonly sessions: readonly SessionId[];
 }
 
+/** Somebody blocks somebody, or no longer does. */
+export interface BlockInput extends Asked {
+  readonly change: "block" | "unblock";
+  readonly whom: AccountId;
+}
+
 /** What each kind of operation is given and answered. */
 interface Kinds {
   readonly send: { readonly input: SendInput; readonly answer: SendAnswer };
@@ -99,6 +105,7 @@ interface Kinds {
   readonly snapshot: { readonly input: SnapshotInput; readonly answer: readonly Snapshot[] };
   readonly membership: { readonly input: MembershipInput; readonly answer: { readonly conversation: ConversationId } };
   readonly sign_out: { readonly input: SignOutInput; readonly answer: null };
+  readonly block: { readonly input: BlockInput; readonly answer: null };
 }
 
 /** A kind of operation. */
@@ -276,6 +283,7 @@ export interface Fault {
 /** What the tables hold of one conversation, after all traffic has ended. */
 export interface StoredLog {
   readonly conversation: ConversationId;
+  readonly isDm: boolean;
   /** In the order of seq. */
   readonly entries: readonly Entry[];
   /** The head's own number. */

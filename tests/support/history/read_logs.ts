@@ -6,6 +6,7 @@ import type { FinalRead, StoredLog } from "./history.ts";
 
 interface HeadRow {
   id: ConversationId;
+  is_dm: boolean;
   last_seq: number;
   purged_seq: number;
   retention_seconds: number | null;
@@ -41,7 +42,7 @@ const KINDS: Readonly<Record<number, Entry["kind"]>> = { 1: "message", 2: "membe
  */
 export async function readLogs(sql: Sql): Promise<Omit<FinalRead, "at">> {
   const heads = await sql.query<HeadRow>(
-    `select id, last_seq, purged_seq, retention_seconds, data_key is not null as sealed from conversations order by id`,
+    `select id, kind = 1 as is_dm, last_seq, purged_seq, retention_seconds, data_key is not null as sealed from conversations order by id`,
   );
   const sealed = heads.find((head) => head.sealed);
   if (sealed !== undefined) throw new Error(`Open no conversation that the server seals: ${sealed.id}`);
@@ -60,6 +61,7 @@ export async function readLogs(sql: Sql): Promise<Omit<FinalRead, "at">> {
   const logs = heads.map(
     (head): StoredLog => ({
       conversation: head.id,
+      isDm: head.is_dm,
       entries: (events.get(head.id) ?? []).map(toEntry),
       lastSeq: head.last_seq,
       purged: head.purged_seq,

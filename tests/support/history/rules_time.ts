@@ -3,6 +3,7 @@ import type { ConversationId } from "../../../src/protocol/mod.ts";
 import { LIMITS } from "../../../src/protocol/mod.ts";
 import { due, endedSessions, type Facts, hits, type LogFacts, maySee, messageKey, type Violation } from "./facts.ts";
 import type { Connection, Fault } from "./history.ts";
+import { isWithheld } from "./rules_blocks.ts";
 
 /** How a frozen node is named among the faults: what it breaks is S23. */
 const FREEZE = /frozen/;
@@ -55,6 +56,7 @@ function* inTime(facts: Facts, reader: Reader, log: LogFacts, places: Places): G
     if (seq < places.lowest && sentAt < openedAt) continue;
     const deadline = due(reader.faults, Math.max(at, openedAt), times.deliveredMs);
     if (reader.over <= deadline.at || came <= deadline.at) continue;
+    if (isWithheld(facts, stored, input.account, "possibly")) continue; // its empty place comes with what is after it
     const frozen = deadline.after !== null && FREEZE.test(deadline.after.name);
     const { device, node } = input;
     const evidence = { device, node, conversation, seq, seen: at, came, after: deadline.after };

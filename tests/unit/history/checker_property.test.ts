@@ -12,16 +12,17 @@ const step = fc.record({
   what: fc.constantFrom(
     ...(["send", "send", "send", "repeat", "acknowledge", "connect", "close", "cut"] as const),
     ...(["page", "snapshot", "join", "leave", "stall", "sign out", "fault", "purge"] as const),
+    ...(["block", "unblock"] as const),
   ),
   who: fc.nat(7),
-  which: fc.nat(2),
+  which: fc.nat(3),
   fate: fc.constantFrom<Fate>("answered", "answered", "answer lost", "send lost"),
   claim: fc.option(fc.nat(3)),
 });
 
 type Step = typeof step extends fc.Arbitrary<infer Value> ? Value : never;
 
-/** Four people on two devices each, three conversations of them, one with a retention. */
+/** Four people on two devices each, three conversations of them, one with a retention, and a dm of the first two. */
 class Life {
   readonly model = new Model();
   readonly #people: Person[];
@@ -39,6 +40,7 @@ class Life {
     this.#guests = [this.model.person(), this.model.person()];
     const [first, ...others] = people as [Person, ...Person[]];
     this.#conversations = [null, null, 1_000].map((retention) => this.model.open(first, others, retention));
+    this.#conversations.push(this.model.dm(first, others[0] ?? first));
   }
 
   run({ what, who, which, fate, claim }: Step): void {
@@ -90,6 +92,9 @@ class Life {
         model.pass(2_000);
         return model.history.healed(fault);
       }
+      case "block":
+      case "unblock":
+        return this.#block(what, who % 2, fate);
       case "purge":
         return this.#purge();
       default:
@@ -124,6 +129,14 @@ class Life {
     if (what === "join") this.#inside.add(key);
     else this.#inside.delete(key);
     this.model.change(what === "join" ? "add" : "remove", owner, conversation, guest);
+  }
+
+  /** One of the two of the dm, from any of their devices. */
+  #block(change: "block" | "unblock", who: number, fate: Fate): void {
+    const [first, , second] = this.#people;
+    const [blocker, blocked] = who === 0 ? [first, second] : [second, first];
+    if (blocker === undefined || blocked === undefined || this.#ended.has(blocker)) return;
+    this.model.block(change, blocker, blocked, fate === "send lost");
   }
 
   /** Of the conversation with a retention, what is older than that. */

@@ -19,6 +19,14 @@ interface Log {
   readonly entries: Entry[];
   readonly byId: Map<MessageId, Entry>;
   readonly members: { readonly account: AccountId; readonly joined: number; left: number | null }[];
+  readonly isDm: boolean;
+  /** What is withheld from whom; `to` is null while the block lasts. */
+  readonly withheld: {
+    readonly reader: AccountId;
+    readonly sender: AccountId;
+    readonly from: number;
+    to: number | null;
+  }[];
   purged: number;
   readonly retentionMs: number | null;
 }
@@ -68,8 +76,13 @@ export class Model {
     return { account, device: this.#id<DeviceId>(), session: this.#id<SessionId>() };
   }
 
+  /** Opens a dm. */
+  dm(owner: Person, other: Person): ConversationId {
+    return this.open(owner, [other], null, true);
+  }
+
   /** Opens a conversation. */
-  open(owner: Person, others: readonly Person[], retentionMs: number | null = null): ConversationId {
+  open(owner: Person, others: readonly Person[], retentionMs: number | null = null, isDm = false): ConversationId {
     const conversation = this.#id<ConversationId>();
     const accounts = [owner, ...others].map(({ account }) => account);
     const log: Log = {
@@ -77,6 +90,8 @@ export class Model {
       entries: [],
       byId: new Map(),
       members: accounts.map((account) => ({ account, joined: 1, left: null })),
+      isDm,
+      withheld: [],
       purged: 0,
       retentionMs,
     };
@@ -108,6 +123,22 @@ export class Model {
       socket.connection.note({ type: "left", conversation, seq });
       socket.sent.set(conversation, seq);
     }
+  }
+
+  /** Blocks somebody, or ends that; `lost`: nobody is told whether it happened, and it did not. */
+  block(change: "block" | "unblock", { account, session }: Person, { account: whom }: Person, lost = false): void {
+    const operation = this.history.begin("block", { account, session, node: "1", change, whom });
+    this.pass();
+    if (lost) return operation.unknown("cut");
+    for (const { isDm, members, withheld, entries } of this.#logs.values()) {
+      if (!isDm || [account, whom].some((one) => members.every((member) => member.account !== one))) continue;
+      const open = withheld.find(({ reader, to }) => reader === account && to === null);
+      if (change === "unblock" && open !== undefined) open.to = entries.length;
+      if (change === "block" && open === undefined)
+        withheld.push({ reader: account, sender: whom, from: entries.length + 1, to: null });
+    }
+    operation.ok(null);
+    this.pass();
   }
 
   /** Opens a socket and catches it up, from what it claims where it does. */
@@ -184,7 +215,9 @@ export class Model {
     const operation = this.history.begin("page", asked);
     this.pass();
     const log = this.#log(conversation);
-    const entries = log.entries.filter(({ seq }) => seq > Math.max(after, log.purged) && sees(log, account, seq));
+    const entries = log.entries
+      .filter(({ seq }) => seq > Math.max(after, log.purged) && sees(log, account, seq))
+      .map((entry) => shownTo(log, account, entry));
     operation.ok({ entries, next: null, previous: null });
     return operation;
   }
@@ -228,8 +261,8 @@ export class Model {
   finish(): History {
     this.pass(60_000);
     const logs = [...this.#logs.values()].map(
-      ({ conversation, entries, members, purged, retentionMs }): StoredLog => ({
-        ...{ conversation, purged, retentionMs, lastSeq: entries.length },
+      ({ conversation, entries, members, isDm, purged, retentionMs }): StoredLog => ({
+        ...{ conversation, isDm, purged, retentionMs, lastSeq: entries.length },
         entries: entries.filter(({ seq }) => seq > purged),
         members: members.map((member) => ({ ...member })),
         cursors: [...this.#cursors]
@@ -291,7 +324,7 @@ export class Model {
     }
     for (const entry of log.entries.slice(last)) {
       if (!sees(log, person.account, entry.seq)) continue;
-      connection.note({ type: "delivered", entry });
+      connection.note({ type: "delivered", entry: shownTo(log, person.account, entry) });
       last = entry.seq;
     }
     sent.set(conversation, last);
@@ -326,4 +359,13 @@ export class Model {
 
 function sees({ members }: Log, who: AccountId, seq: number): boolean {
   return members.some(({ account, joined, left }) => account === who && joined <= seq && (left === null || seq < left));
+}
+
+/** What is withheld has a place and no body. */
+function shownTo({ withheld }: Log, who: AccountId, entry: Entry): Entry {
+  const isWithheld = withheld.some(
+    ({ reader, sender, from, to }) =>
+      reader === who && sender === entry.sender && from <= entry.seq && entry.seq <= (to ?? entry.seq),
+  );
+  return isWithheld && entry.kind === "message" ? { ...entry, kind: "tombstone", body: null } : entry;
 }
