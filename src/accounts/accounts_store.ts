@@ -238,7 +238,7 @@ export async function setDisabled(tx: Sql, id: AccountId, at: number | null): Pr
 export async function lockAccount(tx: Sql, id: AccountId): Promise<LockedAccount | undefined> {
   // Weaker than FOR UPDATE: rows elsewhere that refer to the account can still be written.
   const [row] = await tx.query<LockedAccount>(
-    `select password_version as "passwordVersion", disabled_at is not null as disabled
+    `select password_version as "passwordVersion", email, disabled_at is not null as disabled
      from accounts where id = $1 for no key update`,
     [id],
     "accounts_lock",
@@ -250,6 +250,7 @@ export async function lockAccount(tx: Sql, id: AccountId): Promise<LockedAccount
 export interface LockedAccount {
   /** Raised by every change of the password. */
   readonly passwordVersion: number;
+  readonly email: string | null;
   readonly disabled: boolean;
 }
 

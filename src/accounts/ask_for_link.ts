@@ -41,9 +41,9 @@ export async function askForLink(
   mails.post(async () => {
     const account = await findByEmail(deps.db, key);
     // Sent to the address as it was registered: what was typed now may only look like it.
-    return account === undefined
-      ? null
-      : writeLinkMail(deps, { accountId: account.id, purpose, email: account.email }, language);
+    if (account === undefined) return null;
+    const { id: accountId, email } = account;
+    return writeLinkMail(deps, { accountId, purpose, email, by: { email } }, language);
   });
   return answerFor(purpose);
 }
@@ -60,11 +60,11 @@ export async function askForEmailChange(
 ): Promise<LinkAsked> {
   const { accountId, email, language } = input;
   const mails = requireMails(deps);
-  await requirePassword(deps, input);
+  const { passwordVersion } = await requirePassword(deps, input);
   mails.post(async () => {
     const owner = await findByEmail(deps.db, foldName(email));
     if (owner !== undefined && owner.id !== accountId) return null;
-    return writeLinkMail(deps, { accountId, purpose: "verify_email", email }, language);
+    return writeLinkMail(deps, { accountId, purpose: "verify_email", email, by: { passwordVersion } }, language);
   });
   return answerFor("verify_email");
 }
@@ -93,7 +93,8 @@ function postVerification(deps: AccountDeps, mails: MailQueue, accountId: Accoun
   mails.post(async () => {
     const account = await findAccount(deps.db, accountId);
     if (account === undefined || account.email === null || account.emailVerified) return null;
-    return writeLinkMail(deps, { accountId, purpose: "verify_email", email: account.email }, language);
+    const { email } = account;
+    return writeLinkMail(deps, { accountId, purpose: "verify_email", email, by: { email } }, language);
   });
 }
 

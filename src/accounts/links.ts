@@ -6,7 +6,7 @@
 import { createHash, randomBytes } from "node:crypto";
 import type { Mail } from "../platform/mail_transport.ts";
 import { type AccountId, DomainError, LIMITS } from "../protocol/mod.ts";
-import { lockAccount } from "./accounts_store.ts";
+import { type LockedAccount, lockAccount } from "./accounts_store.ts";
 import type { AccountDeps } from "./deps.ts";
 import { findLink, insertLink, type LinkPurpose, type StoredLink } from "./mail_links_store.ts";
 import { type MailContent, type MailLanguage, writeMail } from "./mail_texts.ts";
@@ -33,19 +33,32 @@ export interface LinkInput {
   readonly purpose: LinkPurpose;
   /** Where it will be sent. */
   readonly email: string;
+  /**
+   * What it was asked for by: the account's address, or its password. A link is made when its mail's turn comes, and
+   * whoever changed either meanwhile voided all that was asked for before.
+   */
+  readonly by: { readonly email: string } | { readonly passwordVersion: number };
 }
 
-/** Makes a link and stores its hash; `null` where the account has had enough of this kind for now, is disabled or gone. */
+/**
+ * Makes a link and stores its hash; `null` where the account has had enough of this kind for now, is disabled or gone, or
+ * where what it was asked for by holds no longer.
+ */
 export async function createLink(deps: AccountDeps, input: LinkInput): Promise<string | null> {
   const token = randomBytes(TOKEN_BYTES).toString("base64url");
   const now = deps.clock.now();
   const stored = await deps.db.transaction(async (tx) => {
     const account = await lockAccount(tx, input.accountId);
-    if (account === undefined || account.disabled) return false;
-    const link = { ...input, hash: hashOf(token), now, expiresAt: now + LINK_MS[input.purpose] };
+    if (account === undefined || account.disabled || !holds(account, input.by)) return false;
+    const { accountId, purpose, email } = input;
+    const link = { accountId, purpose, email, hash: hashOf(token), now, expiresAt: now + LINK_MS[purpose] };
     return insertLink(tx, link, { most: LIMITS.linksPerTenMinutes, since: now - LIMIT_MS });
   });
   return stored ? `${deps.links.url}/${PATHS[input.purpose]}#token=${token}` : null;
+}
+
+function holds(account: LockedAccount, by: LinkInput["by"]): boolean {
+  return "email" in by ? account.email === by.email : account.passwordVersion === by.passwordVersion;
 }
 
 /** Makes a link and writes the mail that carries it; `null` as {@link createLink}. */

@@ -23,7 +23,12 @@ export async function requirePassword(
   const known = await findCredentials(deps.db, "id", input.accountId);
   if (known === undefined) throw new DomainError("unauthorized");
   const guess = await beginGuess(deps, `account ${input.accountId}`);
-  const correct = await deps.passwords.verifyPassword(normalizePassword(input.password), known.passwordHash);
+  const correct = await deps.passwords
+    .verifyPassword(normalizePassword(input.password), known.passwordHash)
+    .catch(async (error) => {
+      await guess.forget(deps.db);
+      throw error;
+    });
   if (!correct) throw new DomainError("wrong_password");
   await guess.forget(deps.db);
   return known;

@@ -22,7 +22,7 @@ async function somebody() {
   const email = `mailed${++people}@example.org`;
   const { user, username } = await signUpSomebody(edge, { email });
   const accountId = user.id as AccountId;
-  const link = (purpose: LinkPurpose) => createLink(edge.accounts, { accountId, purpose, email });
+  const link = (purpose: LinkPurpose) => createLink(edge.accounts, { accountId, purpose, email, by: { email } });
   const links = Object.fromEntries(await Promise.all(PURPOSES.map(async (purpose) => [purpose, await link(purpose)])));
   return { username, link, links: links as Record<LinkPurpose, string | null> };
 }
