@@ -22,9 +22,12 @@ export interface UserPage {
 
 /** Finds people who let themselves be found. Throws `bad_request` for a cursor that no page gave. */
 export async function listUsers(deps: PeopleDeps, input: ListUsersInput): Promise<UserPage> {
+  const behind = readPlace(input.cursor);
+  // No name holds U+0000, and Postgres takes it in no text.
+  if (input.query.includes("\0")) return { users: [], next: null };
   const found = await searchProfiles(deps.db, {
     prefix: foldName(input.query),
-    behind: readPlace(input.cursor),
+    behind,
     limit: input.limit + 1,
   });
   const page = found.slice(0, input.limit);

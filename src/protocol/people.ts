@@ -1,7 +1,7 @@
 /** The bodies and parameters of the HTTP API that are about people: profiles, blocks, sealed keys, leaving. */
 import { z } from "zod";
 import { LIMITS } from "./limits.ts";
-import { DisplayName } from "./rest.ts";
+import { DisplayName, TypedPassword } from "./rest.ts";
 
 /** How somebody says they are. */
 export const UserStatus = z.enum(["online", "away", "offline", "dnd"]);
@@ -34,8 +34,13 @@ export const ListBlocksQuery = z.object({ limit, cursor: z.string().max(100).opt
 
 /** `PUT /api/users/{id}/private-key`: whatever the client made of its key; the server cannot read it. */
 export const PrivateKeyBody = z.strictObject({
-  private_key_encrypted: z.string().min(1).max(LIMITS.privateKeyChars),
+  private_key_encrypted: z
+    .string()
+    .min(1)
+    .max(LIMITS.privateKeyChars)
+    // The database holds neither, and the client is to get back what it gave.
+    .refine((blob) => blob.isWellFormed() && !blob.includes("\0"), { error: "must be text without U+0000" }),
 });
 
 /** `POST /api/auth/export` and `POST /api/auth/delete-account`: the password again. */
-export const StepUpBody = z.strictObject({ password: z.string().min(1).max(128) });
+export const StepUpBody = z.strictObject({ password: TypedPassword });

@@ -6,21 +6,36 @@ import { LIMITS } from "./limits.ts";
 
 const BIDI_OR_CONTROL = /[\p{Cc}\p{Cs}\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]/u;
 
-/** A name that people see: NFC, no control and no bidirectional override characters. */
+/** What is not seen, though it may count as a letter (U+3164); some of it joins emoji and letters, so it is not refused everywhere. */
+const UNSEEN = /\p{Default_Ignorable_Code_Point}/u;
+/** Scripts whose letters look the same: a name is written in one of them. */
+const ALIKE = [/\p{Script=Latin}/u, /\p{Script=Greek}/u, /\p{Script=Cyrillic}/u] as const;
+
+/** A name that people see: NFC, no control and no bidirectional override characters, and not of blanks only. */
 export const DisplayName = z
   .string()
   .trim()
   .min(1)
   .max(100)
   .transform((name) => name.normalize("NFC"))
-  .refine((name) => !BIDI_OR_CONTROL.test(name), { error: "must hold no control characters" });
+  .refine((name) => !BIDI_OR_CONTROL.test(name), { error: "must hold no control characters" })
+  .refine((name) => [...name].some((sign) => !UNSEEN.test(sign) && !/[\s\u2800]/.test(sign)), {
+    error: "must be seen",
+  });
 
-/** A name to sign in with: 3 to 50 letters, digits, `_`, `-`, `.`; unique without regard to case. */
+/**
+ * A name to sign in with: 3 to 50 letters, digits, `_`, `-`, `.`; unique without regard to case. Nothing that is not seen,
+ * and no mixture of Latin, Greek and Cyrillic, so that most names that look like another are refused (UTS 39 section 5.1).
+ */
 export const Username = z
   .string()
   .transform((name) => name.normalize("NFC"))
   .refine((name) => /^[\p{L}\p{N}_.-]{3,50}$/u.test(name), {
     error: "must be 3 to 50 letters, digits, _, - or .",
+  })
+  .refine((name) => !UNSEEN.test(name), { error: "must hold no letters that are not seen" })
+  .refine((name) => ALIKE.filter((script) => script.test(name)).length <= 1, {
+    error: "must not mix Latin, Greek and Cyrillic letters",
   });
 
 /** A password that is sent to be checked. Longer than any that can be chosen, for its other Unicode forms are longer. */
