@@ -5,6 +5,7 @@ import { systemClock } from "../../src/platform/clock.ts";
 import { MemoryRateLimiter } from "../../src/platform/rate_limit.ts";
 import { DomainError } from "../../src/protocol/mod.ts";
 import { type HttpAnswer, NO_RATES, startApp, type TestApp, type TestAppOptions } from "../support/app.ts";
+import { TestMailServer } from "../support/mail_server.ts";
 import { describeWithRedis, TestRedis } from "../support/redis.ts";
 
 const PASSWORD = "correct horse battery staple";
@@ -220,6 +221,22 @@ describe("wrong passwords", () => {
     const rows = await server.db.query<{ subject: Buffer }>("select subject from password_guesses");
     expect(rows).toHaveLength(2);
     expect(rows.map(({ subject }) => subject.toString("latin1")).join()).not.toContain(ada.name);
+  }, 120_000);
+
+  test("of strangers keep no owner out on a new device: a link opens it, and from then on it is a known one", async () => {
+    await using mails = await TestMailServer.start();
+    const server = await start({ env: { SMTP_URL: mails.url, MAIL_FROM: "chat@example.org" } });
+    const email = "ada@example.org";
+    await send(server.url, "POST", "/api/auth/signup", { username: "ada", email, password: PASSWORD });
+    for (let i = 0; i < 100; i += 10) await Promise.all(Array.from({ length: 10 }, () => wrong(server.url, "ada")));
+    expectRefusal(await signIn(server.url, { username: "ada" }), 900);
+    await send(server.url, "POST", "/api/auth/magic-link", { email });
+    const token = await mails.tokenTo(email, "Your link to sign in");
+    const opened = await send(server.url, "POST", "/api/auth/magic-link/verify", { token });
+    expect(opened.status).toBe(200);
+    const { device_id, device_token } = opened.json;
+    expect((await signIn(server.url, { username: "ada", device_id, device_token })).status).toBe(200);
+    expectRefusal(await signIn(server.url, { username: "ada" }), 900);
   }, 120_000);
 
   test("that were right do not count", async () => {
