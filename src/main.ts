@@ -65,7 +65,12 @@ async function run(): Promise<void> {
 /** Looks after the database, and serves: by itself, or by workers that share the port. */
 async function serveWithDatabase(config: Config, log: Log): Promise<void> {
   await checkPort(config.host, config.port);
-  const database = await startDatabase({ ...config, migrations: MIGRATIONS, log: (message) => log.warn(message) });
+  const asked = new AbortController();
+  void ending.promise.then(() => asked.abort());
+  const database = await startDatabase({
+    ...{ ...config, migrations: MIGRATIONS, signal: asked.signal },
+    log: (message) => log.warn(message),
+  });
   try {
     if (database.migrated.length > 0) log.info({ migrations: database.migrated }, "Migrated the database");
     if (config.clusterWorkers > 1) await serveByWorkers(config, database.url, log);

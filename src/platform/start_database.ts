@@ -15,6 +15,8 @@ export interface StartDatabaseOptions {
   /** Folder of the migration files. */
   readonly migrations: string;
   readonly log: (message: string) => void;
+  /** Ends the waiting for a configured server. */
+  readonly signal?: AbortSignal;
   /** Milliseconds to wait for a configured server that does not answer yet; standard 30,000. */
   readonly patienceMs?: number;
 }
@@ -53,7 +55,10 @@ export async function startDatabase(options: StartDatabaseOptions): Promise<Star
 const PATIENCE_MS = 30_000;
 
 /** A database that is started together with the server may come a little later. */
-async function waitForAnswer(db: Database, { patienceMs = PATIENCE_MS, log }: StartDatabaseOptions): Promise<void> {
+async function waitForAnswer(
+  db: Database,
+  { patienceMs = PATIENCE_MS, signal, log }: StartDatabaseOptions,
+): Promise<void> {
   const deadline = Date.now() + patienceMs;
   for (let told = false; ; told = true) {
     try {
@@ -63,7 +68,7 @@ async function waitForAnswer(db: Database, { patienceMs = PATIENCE_MS, log }: St
       const reason =
         error instanceof Error && error.cause instanceof Error ? error.cause.message : (error as Error).message;
       // A wrong password or name does not mend itself.
-      if (!(error instanceof DatabaseFault) || Date.now() > deadline) {
+      if (!(error instanceof DatabaseFault) || signal?.aborted === true || Date.now() > deadline) {
         throw new DatabaseRefusedError(`Check the database address: ${reason}`, { cause: error });
       }
       if (!told) log(`Waiting for the database: ${reason}`);
