@@ -23,7 +23,7 @@ const LOCK_WAIT_MS = 10 * 60_000;
 /** What Bun is told for each command. */
 const COMMANDS = {
   start: ["src/main.ts"],
-  test: ["test", "--timeout", "30000"],
+  test: ["test", "--timeout", "60000"],
   demo: ["scripts/demo.ts"],
   migrate: ["scripts/migrate.ts"],
   admin: ["src/admin/main.ts"],

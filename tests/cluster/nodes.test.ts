@@ -5,12 +5,10 @@ import { pair, range, STARTING_MS } from "../spec/support.ts";
 import { type Person, request, startApp, type TestApp } from "../support/app.ts";
 import type { Peer } from "../support/peer.ts";
 import { describeWithRedis, TestRedis } from "../support/redis.ts";
-import { waitUntil } from "../support/wait.ts";
+import { BUSY_MS, waitUntil } from "../support/wait.ts";
 import { expectAllDelivered, Reader, type Sent, sendDuring, whileSending } from "./traffic.ts";
 
 const SIGN_OUT_MS = 2_000;
-/** What a busy machine may add. */
-const SLACK_MS = 900;
 
 describeWithRedis("three nodes and Redis", () => {
   let redis: TestRedis;
@@ -80,7 +78,7 @@ describeWithRedis("three nodes and Redis", () => {
           receipt.seq,
         );
       }
-      expect(performance.now() - sentAt).toBeLessThan(900); // before any timer looks
+      expect(performance.now() - sentAt).toBeLessThan(BUSY_MS); // nodes that trust their bus compare once a minute
     }
     for (const peer of peers) peer[Symbol.dispose]();
   });
@@ -124,19 +122,19 @@ describeWithRedis("three nodes and Redis", () => {
     const before = performance.now();
     await ann.request("POST", "/api/auth/signout");
     for (const peer of [second, third]) expect((await peer.ended()).code).toBe(4410);
-    expect(performance.now() - before).toBeLessThan(SIGN_OUT_MS);
+    expect(performance.now() - before).toBeLessThan(SIGN_OUT_MS + BUSY_MS);
   });
 
   test("Redis freezes for three seconds and goes on", async () => {
     const ann = await nodes[0].person();
     using there = await ann.at(nodes[1].url).live();
     await tortured(async (reader) => {
-      const over = performance.now() + 3_000;
+      const before = performance.now();
       redis.freeze();
       await ann.request("POST", "/api/auth/signout");
       expect((await there.ended()).code).toBe(4410); // nobody can tell the other node, and it does not know that yet
-      expect(performance.now()).toBeLessThan(over - 1_000 + SLACK_MS);
-      await waitUntil("three seconds are over", () => performance.now() > over);
+      expect(performance.now() - before).toBeLessThan(SIGN_OUT_MS + BUSY_MS);
+      await waitUntil("three seconds are over", () => performance.now() - before > 3_000);
       redis.thaw();
       await whileSending(reader, 60);
     });
@@ -167,7 +165,7 @@ describeWithRedis("three nodes and Redis", () => {
     const before = performance.now();
     await ann.request("POST", "/api/auth/signout");
     expect((await there.ended()).code).toBe(4410);
-    expect(performance.now() - before).toBeLessThan(SIGN_OUT_MS);
+    expect(performance.now() - before).toBeLessThan(SIGN_OUT_MS + BUSY_MS);
     for (const { url } of nodes) expect((await request(url, "GET", "/ready")).status).toBe(200);
   });
 });

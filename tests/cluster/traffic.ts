@@ -3,10 +3,10 @@ import { expect } from "bun:test";
 import type { ConversationId } from "../../src/protocol/mod.ts";
 import { range } from "../spec/support.ts";
 import type { Frame, Peer } from "../support/peer.ts";
-import { waitUntil } from "../support/wait.ts";
+import { BUSY_MS, waitUntil } from "../support/wait.ts";
 
 /** How late an entry may come while something is broken (ms): two seconds by the rule, and what a busy machine adds. */
-export const MOST_LATE_MS = 5_000;
+export const MOST_LATE_MS = 2_000 + BUSY_MS;
 const PACE_MS = 12;
 const ACKNOWLEDGE_EVERY = 40;
 

@@ -60,8 +60,7 @@ describeWithRedis("the bus through Redis", () => {
     });
 
     const healthy = () => waitUntil("both are healthy", () => first.bus.healthy && second.bus.healthy);
-    const doubted = (node: ListeningNode, before: number) =>
-      waitUntil("the node doubts", () => node.doubts > before, 4_000);
+    const doubted = (node: ListeningNode, before: number) => waitUntil("the node doubts", () => node.doubts > before);
 
     test("an emptied directory is noticed, written again, and then doubted", async () => {
       const accounts = Array.from({ length: 700 }, newAccount);
@@ -121,15 +120,15 @@ describeWithRedis("the bus through Redis", () => {
       let before = second.doubts;
       await say({ from: ghost, number: 1, hints: [event([newAccount()], 1)] });
       await say({ from: ghost, number: 3, hints: [event([newAccount()], 3)] });
-      await waitUntil("the gap is doubted", () => second.doubts === before + 1);
+      await doubted(second, before);
       expect(second.bus.healthy).toBe(true);
       before = second.doubts;
       await doubted(second, before); // nothing more is heard of it
-      expect(second.bus.healthy).toBe(false);
+      await waitUntil("it is not trusted", () => !second.bus.healthy);
       before = second.doubts;
       await say({ from: ghost, sent: { [second.node]: 3 }, last: true });
       await doubted(second, before);
-      expect(second.bus.healthy).toBe(true);
+      await healthy();
     });
 
     test("a node that joins while Redis is gone begins without it, and doubts once it is there", async () => {
@@ -177,7 +176,7 @@ describeWithRedis("the bus through Redis", () => {
       const account = newAccount();
       await second.bus.register(second.node, account);
       redis.kill();
-      await waitUntil("both notice", () => first.bus.status === "down" && second.bus.status === "down", 2_000);
+      await waitUntil("both notice", () => first.bus.status === "down" && second.bus.status === "down");
       expect(first.bus.healthy).toBe(false);
       const before = second.doubts;
       await redis.startAgain();
@@ -195,7 +194,7 @@ describeWithRedis("the bus through Redis", () => {
       await third.bus[Symbol.asyncDispose]();
       await doubted(second, before);
       expect(await first.bus.locate(first.node, [account])).toEqual(new Map());
-      expect(first.bus.healthy && second.bus.healthy).toBe(true);
+      await healthy();
     });
 
     test("what is no message of ours on a channel does no harm", async () => {

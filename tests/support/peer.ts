@@ -8,7 +8,7 @@ import { type ConversationId, type MessageId, newMessageId } from "../../src/pro
 // biome-ignore lint/suspicious/noExplicitAny: a test expects what the frame should hold.
 export type Frame = any;
 
-const DEADLINE_MS = 10_000;
+const DEADLINE_MS = 30_000;
 
 /** See the head of this file. */
 export class Peer implements Disposable {
@@ -112,7 +112,7 @@ export class Peer implements Disposable {
 
   /** Waits for the end. */
   async ended(): Promise<{ readonly code: number; readonly reason: string }> {
-    const deadline = Date.now() + DEADLINE_MS * 4;
+    const deadline = Date.now() + DEADLINE_MS;
     while (this.closed === null) await this.#change(deadline);
     return this.closed;
   }

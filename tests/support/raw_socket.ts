@@ -4,7 +4,7 @@
  */
 import { createConnection, type Socket } from "node:net";
 
-const DEADLINE_MS = 20_000;
+const DEADLINE_MS = 30_000;
 
 /** The HTTP answer to an upgrade. */
 export interface UpgradeAnswer {

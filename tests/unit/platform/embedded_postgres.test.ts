@@ -101,7 +101,7 @@ describe("startEmbeddedPostgres()", () => {
     const server = await start(folder);
     const pid = await pidOf(folder);
     process.kill(pid, "SIGKILL");
-    await waitUntil("the server is back", async () => !isAlive(pid) && (await answers(server.url)), 20_000);
+    await waitUntil("the server is back", async () => !isAlive(pid) && (await answers(server.url)));
   });
 
   test("is not stopped by a lock file whose number another program has now", async () => {
