@@ -79,7 +79,7 @@ describe("SottoClient", () => {
     for (const { statuses } of [a, b]) {
       expect(statuses.filter(({ state }) => state === "waiting").length).toBeGreaterThan(1);
     }
-  }, 30_000);
+  }, 120_000);
 
   test("closes a gap by resume, and a gap that resume cannot close by pages [RES-3]", async () => {
     for (const losses of [1, 3]) {

@@ -5,6 +5,9 @@ import { newMessageId, uuidv7 } from "../../src/protocol/mod.ts";
 import { type Person, startApp, type TestApp } from "../support/app.ts";
 import { waitUntil } from "../support/wait.ts";
 
+/** Of a message that ends while the test waits: long enough to be seen before. */
+const LIFE_S = 4;
+
 let server: TestApp;
 beforeAll(async () => {
   server = await startApp();
@@ -229,12 +232,12 @@ describe("expiry", () => {
     const dm = await ann.dm(ben, { retention_seconds: 86_400 });
     const kept = await ann.dm(ben);
     for (const id of [dm, kept]) {
-      await say(ann, id, "c2hvcnQ=", { expires_in: 1 });
+      await say(ann, id, "c2hvcnQ=", { expires_in: LIFE_S });
       await say(ann, id, "bG9uZw==");
     }
     const page = async (id: string) => (await ben.request("GET", path(id, "/messages"))).json.messages;
     const first = (await page(dm))[1];
-    expect(Date.parse(first.expires_at) - Date.parse(first.created_at)).toBe(1_000);
+    expect(Date.parse(first.expires_at) - Date.parse(first.created_at)).toBe(LIFE_S * 1_000);
     for (const id of [dm, kept]) {
       await waitUntil("the message has expired", async () => (await page(id))[1].type === "tombstone");
     }
@@ -248,7 +251,7 @@ describe("expiry", () => {
       expect((await rowsOf(id)).map((row) => row.body === null)).toEqual([false, true, false]);
     }
     // The twin of what is gone is still known, and still nobody reads it.
-    const retried = await say(ann, dm, "c2hvcnQ=", { id: first.id, expires_in: 1 });
+    const retried = await say(ann, dm, "c2hvcnQ=", { id: first.id, expires_in: LIFE_S });
     expect([retried.status, retried.json.seq]).toEqual([200, 2]);
     await b.settled();
     expect(b.entries(dm)).toHaveLength(3);

@@ -207,9 +207,11 @@ describe("errors", () => {
     using b = await ben.live();
     for (let i = 0; i < LIMITS.failuresPerMinute - 1; i++)
       expect(await a.say(id, POISON)).toMatchObject({ code: "internal" });
-    // A minute later the count begins anew.
-    clock.advance(61_000);
-    for (const peer of [a, second, b]) await peer.settled();
+    // A minute later the count begins anew; in two steps, for a socket that is silent for so long is cut.
+    for (let step = 0; step < 2; step++) {
+      clock.advance(30_500);
+      for (const peer of [a, second, b]) await peer.settled();
+    }
     for (let i = 0; i < LIMITS.failuresPerMinute - 1; i++)
       expect(await a.say(id, POISON)).toMatchObject({ code: "internal" });
     await a.settled();
@@ -269,5 +271,5 @@ describe("ends", () => {
     const receipts = a.frames.filter((frame) => frame.type === "receipt");
     expect(receipts.map((frame) => frame.id)).toEqual(sent);
     expect((await storedLog(server.db, id)).slice(1).map((row) => row.id)).toEqual(sent);
-  }, 15_000);
+  });
 });

@@ -9,7 +9,7 @@ const PING = 0x9;
 
 let server: TestApp;
 beforeAll(async () => {
-  server = await startApp({ env: { WS_HEARTBEAT_INTERVAL: "1", WS_CONNECTION_TIMEOUT: "2" } });
+  server = await startApp({ env: { WS_HEARTBEAT_INTERVAL: "1", WS_CONNECTION_TIMEOUT: "6" } });
 }, STARTING_MS);
 afterAll(() => server[Symbol.asyncDispose](), STARTING_MS);
 

@@ -7,6 +7,8 @@ import { waitUntil } from "../support/wait.ts";
 import { countEvents, holdHead, pair, range, STARTING_MS, seqs, storedLog } from "./support.ts";
 
 const HOUR_MS = 60 * 60 * 1_000;
+/** Of a message that ends while the test waits: long enough to be delivered before. */
+const LIFE_S = 4;
 
 let server: TestApp;
 beforeAll(async () => {
@@ -244,8 +246,8 @@ describe("sending", () => {
     using a = await ann.live();
     using b = await ben.live();
     const kept = await a.say(id, "kept");
-    const brief = await a.say(id, "brief", { expires_in: 1 });
-    expect(Date.parse(brief.expires_at) - Date.parse(brief.created_at)).toBe(1_000);
+    const brief = await a.say(id, "brief", { expires_in: LIFE_S });
+    expect(Date.parse(brief.expires_at) - Date.parse(brief.created_at)).toBe(LIFE_S * 1_000);
     expect(kept.expires_at).toBeUndefined();
     expect((await b.match((frame) => frame.seq === brief.seq)).expires_at).toBe(brief.expires_at);
     await waitUntil("the entry has ended", () => Date.now() > Date.parse(brief.expires_at));
@@ -254,11 +256,13 @@ describe("sending", () => {
     expect(tombstone).toMatchObject({ seq: brief.seq, id: brief.id, sender_id: ann.id, reason: "expired" });
     expect(JSON.stringify(tombstone)).not.toContain("brief");
     // A retry is known from another body even now.
-    expect(await a.say(id, "brief", { id: brief.id, expires_in: 1 })).toMatchObject({
+    expect(await a.say(id, "brief", { id: brief.id, expires_in: LIFE_S })).toMatchObject({
       type: "receipt",
       seq: brief.seq,
     });
-    expect(await a.say(id, "other", { id: brief.id, expires_in: 1 })).toMatchObject({ code: "idempotency_conflict" });
+    expect(await a.say(id, "other", { id: brief.id, expires_in: LIFE_S })).toMatchObject({
+      code: "idempotency_conflict",
+    });
   });
 
   test("expires_in never goes beyond the conversation's retention [MSG-10]", async () => {
