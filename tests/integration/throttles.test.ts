@@ -7,6 +7,7 @@ import { DomainError } from "../../src/protocol/mod.ts";
 import { type HttpAnswer, NO_RATES, startApp, type TestApp, type TestAppOptions } from "../support/app.ts";
 import { TestMailServer } from "../support/mail_server.ts";
 import { describeWithRedis, TestRedis } from "../support/redis.ts";
+import { BUSY_MS, waitUntil } from "../support/wait.ts";
 
 const PASSWORD = "correct horse battery staple";
 /** The standard buckets, filled anew so slowly that the time a test takes does not matter. */
@@ -85,37 +86,73 @@ describeWithRedis("two nodes with one Redis", () => {
     return [one, await alsoOn(one, both)];
   }
 
+  /**
+   * Asks once both nodes count together, and again where one of them counted alone meanwhile: it does so
+   * once Redis is late by 50 ms, as it is on a busy machine now and then.
+   */
+  async function together<T>(nodes: readonly TestApp[], ask: (round: number) => Promise<T>): Promise<T> {
+    const faults = () => nodes.reduce((sum, node) => sum + node.logged().split('"part":"limits"').length, 0);
+    for (let round = 1; ; round++) {
+      await waitUntil("both nodes count together", async () => {
+        const counts = await Promise.all(
+          nodes.map(async ({ url }) => {
+            await send(url, "GET", "/", undefined, { address: "192.0.2.99" }); // who is asked to count looks for Redis
+            return (await fetch(`${url}/metrics`)).text();
+          }),
+        );
+        return counts.every((text) => /^sotto_limits_shared 1$/m.test(text));
+      });
+      const before = faults();
+      const answer = await ask(round);
+      if (faults() === before) return answer;
+    }
+  }
+
   test("RATE_LIMIT_PER_MINUTE and RATE_LIMIT_BURST hold exactly for both together, by address and by account", async () => {
-    const [one, two] = await twoNodes({ RATE_LIMIT_PER_MINUTE: "1", RATE_LIMIT_BURST: "30" });
-    const ada = await one.person();
+    const nodes = await twoNodes({ RATE_LIMIT_PER_MINUTE: "1", RATE_LIMIT_BURST: "30" });
     const ask = (path: string, from: From) =>
       Promise.all(
-        Array.from({ length: 80 }, (_, i) => send((i % 2 === 0 ? one : two).url, "GET", path, undefined, from)),
+        Array.from({ length: 80 }, (_, i) => send(nodes[i % 2 === 0 ? 0 : 1].url, "GET", path, undefined, from)),
       );
-    const anonymous = await ask("/", { address: "203.0.113.1" });
-    expect(statuses(anonymous)).toEqual({ 200: 30, 429: 50 });
-    // The account's are its own, from whichever address, and that one has none left.
-    const hers = await ask("/api/auth/me", { address: "203.0.113.1", token: ada.token });
-    expect(statuses(hers)).toEqual({ 200: 30, 429: 50 });
-    for (const refused of [...anonymous, ...hers].filter(({ status }) => status === 429)) expectRefusal(refused, 60);
-    expect((await send(two.url, "GET", "/", undefined, { address: "203.0.113.2" })).status).toBe(200);
-  });
+    const { anonymous, hers } = await together(nodes, async (round) => {
+      const ada = await nodes[0].person();
+      const address = `203.0.113.${round}`;
+      const anonymous = await ask("/", { address });
+      // The account's are its own, from whichever address, and that one has none left.
+      return { anonymous, hers: await ask("/api/auth/me", { address, token: ada.token }) };
+    });
+    for (const answers of [anonymous, hers]) {
+      expect(statuses(answers)).toEqual({ 200: 30, 429: 50 });
+      for (const refused of answers.filter(({ status }) => status === 429)) expectRefusal(refused, 60);
+    }
+    expect((await send(nodes[1].url, "GET", "/", undefined, { address: "198.51.100.2" })).status).toBe(200);
+  }, 120_000);
 
   test("an address of IPv6 is counted by its /64", async () => {
-    const [one, two] = await twoNodes({ RATE_LIMIT_PER_MINUTE: "1", RATE_LIMIT_BURST: "10" });
-    const ask = (address: string, i: number) => send((i % 2 === 0 ? one : two).url, "GET", "/", undefined, { address });
-    const within = Array.from({ length: 20 }, (_, i) => ask(`2001:db8:1:2:${i.toString(16)}::${i + 1}`, i));
-    expect(statuses(await Promise.all(within))).toEqual({ 200: 10, 429: 10 });
-    expect((await ask("2001:db8:1:3::1", 0)).status).toBe(200);
-    expect((await ask("::ffff:203.0.113.1", 0)).status).toBe(200);
-  });
+    const nodes = await twoNodes({ RATE_LIMIT_PER_MINUTE: "1", RATE_LIMIT_BURST: "10" });
+    const ask = (address: string, i: number) =>
+      send(nodes[i % 2 === 0 ? 0 : 1].url, "GET", "/", undefined, { address });
+    const within = await together(nodes, (round) =>
+      Promise.all(Array.from({ length: 20 }, (_, i) => ask(`2001:db8:1:${round}:${i.toString(16)}::${i + 1}`, i))),
+    );
+    expect(statuses(within)).toEqual({ 200: 10, 429: 10 });
+    expect((await ask("2001:db8:2:3::1", 0)).status).toBe(200);
+    expect((await ask("::ffff:198.51.100.1", 0)).status).toBe(200);
+  }, 120_000);
 
   test("wrong passwords at one node are known at the other", async () => {
-    const [one, two] = await twoNodes({}, { rates: { ...NO_RATES, ...SIGN_IN } });
-    const ada = await one.person();
-    for (let i = 0; i < 10; i++) expect((await wrong((i % 2 === 0 ? one : two).url, ada.name)).status).toBe(401);
-    for (const node of [one, two]) expectRefusal(await signIn(node.url, { username: ada.name }), 60);
-  });
+    const nodes = await twoNodes({}, { rates: { ...NO_RATES, ...SIGN_IN } });
+    const { guesses, right } = await together(nodes, async (round) => {
+      const ada = await nodes[0].person();
+      const from = { address: `203.0.113.${round}` };
+      const guesses: number[] = [];
+      for (let i = 0; i < 10; i++) guesses.push((await wrong(nodes[i % 2 === 0 ? 0 : 1].url, ada.name, from)).status);
+      const right = nodes.map(({ url }) => signIn(url, { username: ada.name }, from));
+      return { guesses, right: await Promise.all(right) };
+    });
+    expect(guesses).toEqual(Array.from({ length: 10 }, () => 401));
+    for (const answer of right) expectRefusal(answer, 60);
+  }, 120_000);
 
   test("Redis that is frozen, killed or new makes nobody wait, and nothing fail", async () => {
     const [one] = await twoNodes({ RATE_LIMIT_PER_MINUTE: "1", RATE_LIMIT_BURST: "40" });
@@ -126,7 +163,7 @@ describeWithRedis("two nodes with one Redis", () => {
     try {
       const start = performance.now();
       expect(statuses(await Promise.all(Array.from({ length: 20 }, me)))).toEqual({ 200: 20 });
-      expect(performance.now() - start).toBeLessThan(5_000);
+      expect(performance.now() - start).toBeLessThan(BUSY_MS);
     } finally {
       redis.thaw();
     }
