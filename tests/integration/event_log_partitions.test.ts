@@ -8,16 +8,8 @@ import { becomeKeeper } from "../../src/conversations/retention_store.ts";
 import type { Sql } from "../../src/platform/postgres.ts";
 import type { AccountId, ConversationId } from "../../src/protocol/mod.ts";
 import { createTestDatabase, type TestDatabase } from "../support/postgres.ts";
-import {
-  createAccounts,
-  createConversation,
-  message,
-  openLog,
-  readHead,
-  readLog,
-  until,
-  upTo,
-} from "./event_log_support.ts";
+import { waitUntil } from "../support/wait.ts";
+import { createAccounts, createConversation, message, openLog, readHead, readLog, upTo } from "./event_log_support.ts";
 
 const DAY_MS = 24 * 60 * 60 * 1_000;
 const FAR_DAY = "9999-01-01";
@@ -109,7 +101,7 @@ test("ensurePartitions() needs no pause of readers and writers", async () => {
   })();
   await ensurePartitions(db, now + 20 * DAY_MS);
   const before = sent;
-  await until("writes go on beside the open reader", () => sent > before + 3);
+  await waitUntil("writes go on beside the open reader", () => sent > before + 3);
   going = false;
   await writing;
   await reader.query("commit");
@@ -232,7 +224,7 @@ test("purgeExpired() completes a detach that was cut off, and a drop that never 
   await reader.query("select count(*) from events"); // a detach must wait for this transaction
   await using hasty = await db.connect("hasty", { queryTimeoutMs: 300 });
   await expect(detachPartition(hasty, second)).rejects.toThrow();
-  await until("the detach has been cut off", async () => {
+  await waitUntil("the detach has been cut off", async () => {
     const states = await listDayPartitions(db, FAR_DAY);
     const cut = states.find((partition) => partition.name === second)?.state === "detaching";
     const [busy] = await db.query<{ busy: number }>(
@@ -269,7 +261,7 @@ test("purgeExpired() runs beside writers and readers, who notice nothing", async
   await Promise.all(writers);
   expect(dropped.length).toBeGreaterThanOrEqual(14);
   expect((await readLog(db, conversation)).map((event) => event.seq)).toEqual(upTo(sent));
-}, 20_000);
+});
 
 test("startRetention() lets one node work at a time, makes partitions, and removes by its turns", async () => {
   const { db } = database;
@@ -290,10 +282,10 @@ test("startRetention() lets one node work at a time, makes partitions, and remov
       bodies += purged.bodies;
     },
   });
-  await until("a turn has removed the body", () => bodies === 1);
+  await waitUntil("a turn has removed the body", () => bodies === 1);
   expect((await readLog(db, conversation))[0]).toMatchObject({ seq: 1, body: null, reason: 2 });
   await using ahead = startRetention(db, { now: () => now + 30 * DAY_MS });
-  await until("this node gets its turn", async () => (await ahead.turn()) !== null);
+  await waitUntil("this node gets its turn", async () => (await ahead.turn()) !== null);
   expect(await partitions(db)).toContain(dayName(now + 33 * DAY_MS));
   expect(faults).toEqual([]);
 });

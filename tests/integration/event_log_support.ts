@@ -7,6 +7,7 @@ import { ensurePartitions } from "../../src/conversations/partitions.ts";
 import type { Connection, Database, Sql } from "../../src/platform/postgres.ts";
 import { type AccountId, type ConversationId, type MessageId, newMessageId, uuidv7 } from "../../src/protocol/mod.ts";
 import { createTestDatabase, type TestDatabase } from "../support/postgres.ts";
+import { waitUntil } from "../support/wait.ts";
 
 /** A database with partitions, ready for events. */
 export async function createLogDatabase(now: number = Date.now()): Promise<TestDatabase> {
@@ -121,22 +122,9 @@ export function upTo(last: number): number[] {
   return Array.from({ length: last }, (_, index) => index + 1);
 }
 
-/** Waits until `condition` holds; a test that waits for ever fails by its own limit. */
-export async function until(
-  what: string,
-  condition: () => boolean | Promise<boolean>,
-  milliseconds = 10_000,
-): Promise<void> {
-  const end = performance.now() + milliseconds;
-  while (!(await condition())) {
-    if (performance.now() > end) throw new Error(`Wait in vain: ${what}`);
-    await new Promise((resolve) => setTimeout(resolve, 2));
-  }
-}
-
 /** Waits until `count` backends of this database wait for a lock. */
 export function untilWaiting(db: Database, count: number): Promise<void> {
-  return until(`${count} backends wait for a lock`, async () => {
+  return waitUntil(`${count} backends wait for a lock`, async () => {
     const rows = await db.query(
       "select 1 from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock' and application_name like 'sotto%'",
     );

@@ -16,13 +16,13 @@ import {
   createConversation,
   createLogDatabase,
   holdHead,
-  until,
   upTo,
 } from "../integration/event_log_support.ts";
 import { check } from "../support/history/checker.ts";
 import type { Entry } from "../support/history/entry.ts";
 import type { FinalRead, StoredLog } from "../support/history/history.ts";
 import { crashDatabaseServer, type TestDatabase } from "../support/postgres.ts";
+import { waitUntil } from "../support/wait.ts";
 import { type Answer, historyOf } from "./answers.ts";
 import type { Orders } from "./worker.ts";
 
@@ -98,7 +98,7 @@ test(
     );
     expect(row?.deadlocks).toBe(0);
   },
-  (SECONDS + 40) * 1_000,
+  (SECONDS + 160) * 1_000,
 );
 
 /** Does all of it to the processes and the database, again and again, until the time is over. */
@@ -152,7 +152,7 @@ async function freeze(child: { kill(signal: NodeJS.Signals): void }): Promise<vo
 async function crash(db: Database): Promise<void> {
   done.crashes++;
   await crashDatabaseServer();
-  await until(
+  await waitUntil(
     "the server is back",
     () =>
       db.query("select 1").then(
