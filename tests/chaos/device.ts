@@ -56,7 +56,7 @@ const ANSWER_MS = 8_000;
 const SILENT_MS = 3_000;
 const TICK_MS = 100;
 const PING_TICKS = 10;
-const SIGNED_OUT_MS = 5_000;
+const SIGNED_OUT_MS = 13_000;
 const STOP_MS = 20_000;
 
 /** See the head of this file. */

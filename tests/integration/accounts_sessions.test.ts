@@ -3,13 +3,15 @@ import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { uuidv7 } from "../../src/protocol/mod.ts";
 import { type Edge, signUpSomebody, startEdge } from "../support/edge_server.ts";
 
+const DAY_MS = 86_400_000;
+
 let edge: Edge;
 beforeAll(async () => {
   edge = await startEdge();
+  edge.clock.advance(DAY_MS - ((edge.clock.now() + DAY_MS / 2) % DAY_MS)); // to the next noon: no day ends in a test
 });
 afterAll(() => edge[Symbol.asyncDispose]());
 
-const DAY_MS = 86_400_000;
 const today = () => new Date(edge.clock.now()).toISOString().slice(0, 10);
 const list = async (token: string) => (await edge.request("GET", "/api/auth/sessions", { token })).json.sessions;
 const isLive = async (token: string) => (await edge.request("GET", "/api/auth/me", { token })).status === 200;

@@ -9,6 +9,7 @@ import { OverloadedError } from "../../src/platform/semaphore.ts";
 import { DomainError } from "../../src/protocol/mod.ts";
 import { type Edge, type EdgeOptions, signUpSomebody, startEdge } from "../support/edge_server.ts";
 import { startDatabaseServer, stopDatabaseServer } from "../support/postgres.ts";
+import { BUSY_MS } from "../support/wait.ts";
 
 const FOREIGN_SERVER = (process.env.TEST_DATABASE_URL ?? "") !== "";
 
@@ -340,21 +341,22 @@ describe("other origins", () => {
 
 describe("limits", () => {
   test("count anonymous requests by address, say when to come back, and spare what monitors ask for", async () => {
-    const limited = await another({ perMinute: 60, burst: 5 });
+    const limited = await another({ perMinute: 1, burst: 5 });
     const codes: number[] = [];
     for (let i = 0; i < 7; i++) codes.push((await limited.request("GET", "/")).status);
     expect(codes).toEqual([200, 200, 200, 200, 200, 429, 429]);
     const refused = await limited.request("GET", "/nowhere");
     expect(refused.json.error.code).toBe("rate_limited");
-    expect(refused.headers.get("retry-after")).toBe("1");
-    expect(Number(refused.json.error.details?.["retry_after_ms"])).toBeGreaterThan(0);
+    const waitMs = Number(refused.json.error.details?.["retry_after_ms"]);
+    expect(waitMs).toBeWithin(30_000, 60_001);
+    expect(refused.headers.get("retry-after")).toBe(String(Math.ceil(waitMs / 1_000)));
     for (let i = 0; i < 20; i++) expect((await limited.request("GET", "/health")).status).toBe(200);
-    limited.clock.advance(1_000);
+    limited.clock.advance(60_000);
     expect((await limited.request("GET", "/")).status).toBe(200);
   });
 
   test("count a caller's requests by account, so one does not use up another's", async () => {
-    const limited = await another({ perMinute: 60, burst: 4 });
+    const limited = await another({ perMinute: 1, burst: 4 });
     const [ada, bob] = [await signUpSomebody(limited), await signUpSomebody(limited)];
     const me = async (token: string) => (await limited.request("GET", "/api/auth/me", { token })).status;
     for (let i = 0; i < 4; i++) expect(await me(ada.access_token)).toBe(200);
@@ -399,12 +401,12 @@ describe("limits", () => {
   test("count by what a listed proxy says of the sender, and by the peer where nobody is listed", async () => {
     const ask = async (node: Edge, forwarded: string) =>
       (await node.request("GET", "/", { headers: { "x-forwarded-for": forwarded } })).status;
-    const behind = await another({ perMinute: 60, burst: 2, trustedProxies: ["127.0.0.0/8"] });
+    const behind = await another({ perMinute: 1, burst: 2, trustedProxies: ["127.0.0.0/8"] });
     for (let i = 0; i < 4; i++) expect(await ask(behind, `203.0.113.${i}`)).toBe(200);
     expect([await ask(behind, "203.0.113.9"), await ask(behind, "203.0.113.9")]).toEqual([200, 200]);
     // What the sender itself put before the proxy's word changes nothing.
     expect(await ask(behind, "198.51.100.7, 203.0.113.9")).toBe(429);
-    const open = await another({ perMinute: 60, burst: 2 });
+    const open = await another({ perMinute: 1, burst: 2 });
     expect([await ask(open, "203.0.113.1"), await ask(open, "203.0.113.2"), await ask(open, "203.0.113.3")]).toEqual([
       200, 200, 429,
     ]);
@@ -439,7 +441,7 @@ describe("health", () => {
         const start = performance.now();
         expect((await node.request("GET", "/health")).json as object).toMatchObject({ status: "ok", database: "down" });
         expect((await node.request("GET", "/ready")).status).toBe(503);
-        expect(performance.now() - start).toBeLessThan(2_000);
+        expect(performance.now() - start).toBeLessThan(BUSY_MS);
         const refused = await me();
         expect([refused.status, refused.json.error.code]).toEqual([503, "unavailable"]);
       } finally {

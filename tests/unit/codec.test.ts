@@ -170,7 +170,7 @@ describe("parseJson", () => {
     ]) {
       expect(parseJson(bomb)).toBeUndefined();
     }
-    expect(performance.now() - started).toBeLessThan(1_000);
+    expect(performance.now() - started).toBeLessThan(5_000);
   });
 
   test("refuses a key __proto__ at any depth, and takes the text", () => {

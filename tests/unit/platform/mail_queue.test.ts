@@ -118,7 +118,7 @@ test("writing that fails is tried again too", async () => {
 test("a silent server holds up four mails at most at once, and is left behind", async () => {
   const silent = await silentServer();
   open.push(silent);
-  const { queue, outcomes } = queueTo(`smtp://127.0.0.1:${silent.port}`, { silenceMs: 200, pausesMs: [] });
+  const { queue, outcomes } = queueTo(`smtp://127.0.0.1:${silent.port}`, { silenceMs: 1_500, pausesMs: [] });
   for (let i = 0; i < 10; i++) queue.post(to(`person${i}`));
   await waitUntil("four connections", () => silent.connections() === 4);
   expect(queue.depth).toBe(10);

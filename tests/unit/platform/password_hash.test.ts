@@ -50,7 +50,7 @@ describe("createPasswordHasher()", () => {
 
 describe("createSemaphore()", () => {
   test("never runs more than its bound, in the order of arrival", async () => {
-    const semaphore = createSemaphore({ concurrency: 2, queue: 100, waitMs: 1_000 });
+    const semaphore = createSemaphore({ concurrency: 2, queue: 100, waitMs: 60_000 });
     const order: number[] = [];
     let most = 0;
     await Promise.all(

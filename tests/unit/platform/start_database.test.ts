@@ -5,6 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { prepareDataFolder } from "../../../src/platform/data_folder.ts";
 import { checkPort } from "../../../src/platform/port.ts";
+import type { Database } from "../../../src/platform/postgres.ts";
 import { keepSecret } from "../../../src/platform/secrets.ts";
 import { checkDurability, startDatabase } from "../../../src/platform/start_database.ts";
 import { createEmptyDatabase } from "../../support/postgres.ts";
@@ -21,6 +22,12 @@ async function newFolder(): Promise<string> {
   const folder = await mkdtemp(join(tmpdir(), "sotto-start-"));
   folders.push(folder);
   return folder;
+}
+
+/** Waits until the server has read its settings anew. */
+function readBy(db: Database, value: "on" | "off"): Promise<void> {
+  const statement = "select 1 from pg_settings where name in ('fsync', 'full_page_writes') and setting = $1";
+  return waitUntil(`the settings are ${value}`, async () => (await db.query(statement, [value])).length === 2);
 }
 
 describe("startDatabase()", () => {
@@ -66,13 +73,12 @@ describe("startDatabase()", () => {
       await db.query("alter system set fsync = off");
       await db.query("alter system set full_page_writes = off");
       await db.query("select pg_reload_conf()");
-      const isOff = async () =>
-        (await db.query("select 1 where current_setting('full_page_writes') = 'off'")).length > 0;
-      await waitUntil("the server has read its settings", isOff);
+      await readBy(db, "off");
       await expect(checkDurability(db)).rejects.toThrow("Turn fsync, full_page_writes on in Postgres");
     } finally {
       await db.query("alter system reset all");
       await db.query("select pg_reload_conf()");
+      await readBy(db, "on"); // the tests that follow use the same server
     }
   });
 });
