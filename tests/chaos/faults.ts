@@ -6,6 +6,7 @@ import type { Hit } from "../support/history/history.ts";
 import { startDatabaseServer, stopDatabaseServer } from "../support/postgres.ts";
 import type { Chance } from "../support/random.ts";
 import { type Direction, TcpProxy } from "../support/tcp_proxy.ts";
+import { BUSY_MS, waitUntil } from "../support/wait.ts";
 import type { Cluster, ClusterNode } from "./cluster.ts";
 import type { Traffic } from "./traffic.ts";
 
@@ -61,6 +62,11 @@ async function comeBack(node: ClusterNode): Promise<void> {
   node.serving = true;
 }
 
+/** What is done once and again every so many ms, and needs no healing. */
+function againAndAgain(brief: boolean, everyMs: number, deed: () => Promise<void> | void): Plan {
+  return { hit: EVERYTHING, holdMs: brief ? 2_500 : 8_000, make: deed, again: { everyMs, deed }, heal: () => {} };
+}
+
 const nodeKilled: FaultKind = {
   name: "node-killed",
   says: "a node is killed (SIGKILL) and started again",
@@ -106,7 +112,7 @@ const nodeDrained: FaultKind = {
         await node.server.signal("SIGTERM");
         const took = performance.now() - askedAt;
         const { code = null } = node.server.end ?? {};
-        if (code === 0 && took <= DRAIN_MS) return;
+        if (code === 0 && took <= DRAIN_MS + (scene.brief ? BUSY_MS : 0)) return;
         throw new Error(`Drain ${node.name} in order: it ended with ${code} after ${Math.round(took)} ms`);
       },
       heal: () => comeBack(node),
@@ -119,13 +125,7 @@ const redisFlushed: FaultKind = {
   says: "Redis forgets everything (FLUSHALL), again and again",
   plan: ({ cluster, brief }) => {
     const deed = async () => void (await cluster.redis.command("FLUSHALL"));
-    return {
-      hit: EVERYTHING,
-      holdMs: brief ? 2_500 : 8_000,
-      make: deed,
-      again: { everyMs: 700, deed },
-      heal: () => {},
-    };
+    return againAndAgain(brief, 700, deed);
   },
 };
 
@@ -134,13 +134,7 @@ const pubsubKilled: FaultKind = {
   says: "every subscription is cut (CLIENT KILL TYPE pubsub), again and again",
   plan: ({ cluster, brief }) => {
     const deed = async () => void (await cluster.redis.command("CLIENT", "KILL", "TYPE", "pubsub"));
-    return {
-      hit: EVERYTHING,
-      holdMs: brief ? 2_500 : 8_000,
-      make: deed,
-      again: { everyMs: 600, deed },
-      heal: () => {},
-    };
+    return againAndAgain(brief, 600, deed);
   },
 };
 
@@ -205,13 +199,7 @@ const postgresBackendsKilled: FaultKind = {
          where datname = current_database() and pid <> pg_backend_pid()`,
       );
     };
-    return {
-      hit: EVERYTHING,
-      holdMs: brief ? 2_500 : 8_000,
-      make: deed,
-      again: { everyMs: 600, deed },
-      heal: () => {},
-    };
+    return againAndAgain(brief, 600, deed);
   },
 };
 
@@ -220,7 +208,7 @@ const sentThreeTimes: FaultKind = {
   says: "the same send goes out three times at once, on two nodes, by socket and HTTP",
   plan: ({ traffic, chance, brief }) => {
     const deed = () => traffic.sendThrice(chance.pick(traffic.devices));
-    return { hit: EVERYTHING, holdMs: brief ? 2_500 : 8_000, make: deed, again: { everyMs: 40, deed }, heal: () => {} };
+    return againAndAgain(brief, 40, deed);
   },
 };
 
@@ -241,7 +229,7 @@ const stalledReader: FaultKind = {
         proxy = await TcpProxy.start({ host: hostname, port: Number(port) });
         device.detour = { node: { name: node.name, url: proxy.through(node.url) }, silentMs: holdMs * 2 };
         device.hop();
-        while (proxy.connections === 0 || device.node === null) await new Promise((resolve) => setTimeout(resolve, 20));
+        await waitUntil("the device is back by way of it", () => proxy.connections > 0 && device.node !== null);
         proxy.hold("down");
       },
       again: { everyMs: 60, deed: () => traffic.sendLarge(device.account.id, LARGE_BYTES) },
@@ -261,13 +249,7 @@ const reconnectStorm: FaultKind = {
     const deed = () => {
       for (const device of traffic.devices) device.cut(true);
     };
-    return {
-      hit: EVERYTHING,
-      holdMs: brief ? 3_000 : 8_000,
-      make: deed,
-      again: { everyMs: 700, deed },
-      heal: () => {},
-    };
+    return againAndAgain(brief, 700, deed);
   },
 };
 

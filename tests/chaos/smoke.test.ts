@@ -3,6 +3,7 @@
  * `npm run chaos -- all` does the same for longer. CHAOS_SEED repeats the choices of a run.
  */
 import { beforeAll, expect, test } from "bun:test";
+import { MAY_END_SERVER } from "../support/postgres.ts";
 import { describeWithRedis } from "../support/redis.ts";
 import { FAULTS } from "./faults.ts";
 import { showResult, showRow, TABLE_HEAD } from "./report.ts";
@@ -13,9 +14,7 @@ const CAUGHT_UP_MS = 20_000;
 const TIMES = { deliveredMs: 25_000, answeredMs: 20_000, recoveredMs: 20_000, revokedMs: 8_000, closedMs: 12_000 };
 const RUN_MS = 400_000;
 const SEED = Number(process.env["CHAOS_SEED"] ?? crypto.getRandomValues(new Uint32Array(1))[0]);
-/** A server that is not the test's own is not ended. */
-const OWN_POSTGRES = (process.env["TEST_DATABASE_URL"] ?? "") === "";
-const faults = FAULTS.filter(({ endsPostgres }) => endsPostgres !== true || OWN_POSTGRES);
+const faults = FAULTS.filter(({ endsPostgres }) => endsPostgres !== true || MAY_END_SERVER);
 
 describeWithRedis("three nodes, and people who use them while something breaks", () => {
   let result: ChaosResult;
