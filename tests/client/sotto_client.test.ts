@@ -3,6 +3,7 @@ import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { fingerprintOf, MemoryStore, SottoClient, type StoreChange, systemTiming } from "../../src/client/mod.ts";
 import type { ConversationId } from "../../src/protocol/mod.ts";
 import { startApp, type TestApp } from "../support/app.ts";
+import { waitUntil } from "../support/wait.ts";
 import { arrive, keysFor, PASSWORD, read, readUntil, watch } from "./people.ts";
 
 let app: TestApp;
@@ -129,7 +130,7 @@ describe("SottoClient", () => {
     const offline = await SottoClient.signIn(app.url, { username: a.name, password: PASSWORD, keys, store });
     const given = offline.send(dm, "Before the crash");
     given.catch(() => {});
-    await until(async () => (await store.load()).outgoing.length === 1);
+    await waitUntil("it is stored", async () => (await store.load()).outgoing.length === 1);
     const { session } = offline;
     await offline.close();
     await expect(given).rejects.toMatchObject({ code: "closed" });
@@ -242,7 +243,7 @@ describe("SottoClient", () => {
     };
     await a.reaches("live");
     await a.client.send(dm, "hello");
-    await until(async () => order.includes("acknowledged"));
+    await waitUntil("it is acknowledged", () => order.includes("acknowledged"));
     expect(order).toEqual(["stored message", "sent", "stored entry", "acknowledged"]);
   });
 
@@ -266,15 +267,15 @@ describe("SottoClient", () => {
     const isMessage = (text: string) => text.startsWith('{"type":"message",');
     a.wire.lets = (direction, text) => !(direction === "went" && isMessage(text)); // the first one is lost
     const one = a.client.send(dm, "one");
-    await until(async () => a.wire.went.some(isMessage));
+    await waitUntil("it was sent", () => a.wire.went.some(isMessage));
     closed = true;
     await b.client.send(dm, "something to store");
     await reached.promise;
     a.wire.lets = () => true;
     a.wire.cut();
-    await until(async () => a.statuses.filter(({ state }) => state === "live").length === 2);
+    await waitUntil("the new socket is live", () => a.statuses.filter(({ state }) => state === "live").length === 2);
     const two = a.client.send(dm, "two");
-    await until(async () => (await store.load()).outgoing.length === 2);
+    await waitUntil("both are stored", async () => (await store.load()).outgoing.length === 2);
     gate.resolve();
     expect((await one).seq).toBeLessThan((await two).seq);
   });
@@ -298,7 +299,7 @@ describe("SottoClient", () => {
     await person.reaches("live");
     const token = person.client.session.accessToken;
     const welcomes = () => person.wire.came.filter((text) => text.startsWith('{"type":"welcome"')).length;
-    await until(async () => welcomes() === 2);
+    await waitUntil("the new token is welcomed", () => welcomes() === 2);
     expect(person.client.session.accessToken).not.toBe(token);
     expect(person.statuses.map(({ state }) => state)).toEqual(["connecting", "authenticating", "catching_up", "live"]);
     await person.client.close();
@@ -365,8 +366,3 @@ describe("SottoClient", () => {
 
 /** The machine's time with short pauses: these tests are about what happens after them. */
 const hasty = { ...systemTiming, random: () => 0.02 };
-
-/** Waits for a condition that has no event of its own. */
-async function until(holds: () => Promise<boolean>): Promise<void> {
-  while (!(await holds())) await new Promise((resolve) => setImmediate(resolve));
-}

@@ -6,9 +6,10 @@ import { join } from "node:path";
 import type { ConversationId } from "../../src/protocol/mod.ts";
 import { STARTING_MS } from "../spec/support.ts";
 import { Person, request } from "../support/app.ts";
+import { freePort } from "../support/free_port.ts";
 import type { Peer } from "../support/peer.ts";
 import { createTestDatabase, type TestDatabase } from "../support/postgres.ts";
-import { describeWithRedis, freePort, TestRedis } from "../support/redis.ts";
+import { describeWithRedis, TestRedis } from "../support/redis.ts";
 import { ServerProcess } from "../support/server_process.ts";
 import { waitUntil } from "../support/wait.ts";
 

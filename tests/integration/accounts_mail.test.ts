@@ -19,8 +19,8 @@ import {
   testConfig,
 } from "../support/app.ts";
 import { movableClock } from "../support/clock.ts";
+import { freePort } from "../support/free_port.ts";
 import { readMail, silentServer, TestMailServer } from "../support/mail_server.ts";
-import { freePort } from "../support/redis.ts";
 import { BUSY_MS, waitUntil } from "../support/wait.ts";
 
 const PASSWORD = "correct horse battery staple";

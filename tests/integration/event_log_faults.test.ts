@@ -3,7 +3,7 @@ import { afterEach, beforeEach, expect, test } from "bun:test";
 import type { Appended, AppendOutcome, AppendRequest, EventLog } from "../../src/conversations/event_log.ts";
 import type { Database } from "../../src/platform/postgres.ts";
 import type { AccountId, ConversationId } from "../../src/protocol/mod.ts";
-import { startDatabaseServer, stopDatabaseServer, type TestDatabase } from "../support/postgres.ts";
+import { MAY_END_SERVER, startDatabaseServer, stopDatabaseServer, type TestDatabase } from "../support/postgres.ts";
 import { BUSY_MS, waitUntil } from "../support/wait.ts";
 import {
   createAccounts,
@@ -15,9 +15,6 @@ import {
   readLog,
   upTo,
 } from "./event_log_support.ts";
-
-/** A server that is not ours is not ours to stop. */
-const FOREIGN_SERVER = (process.env.TEST_DATABASE_URL ?? "") !== "";
 
 let database: TestDatabase;
 let ann: AccountId;
@@ -88,7 +85,7 @@ test("append() survives killed backends: every message once, in order, each answ
   await expectWhole(db, sent, places);
 }, 120_000);
 
-test.skipIf(FOREIGN_SERVER)(
+test.skipIf(!MAY_END_SERVER)(
   "append() answers while the server is away, and goes on when it is back",
   async () => {
     const { db } = database;
@@ -114,7 +111,7 @@ test.skipIf(FOREIGN_SERVER)(
   120_000, // stopping writes a checkpoint of every test's database
 );
 
-test.skipIf(FOREIGN_SERVER)(
+test.skipIf(!MAY_END_SERVER)(
   "append() rides out a restart that is shorter than the deadline",
   async () => {
     const { db } = database;

@@ -9,6 +9,7 @@ import {
 } from "../../src/conversations/membership_store.ts";
 import { type AccountId, type ConversationId, type MessageId, newMessageId, uuidv7 } from "../../src/protocol/mod.ts";
 import type { TestDatabase } from "../support/postgres.ts";
+import { Chance } from "../support/random.ts";
 import {
   createAccounts,
   createConversation,
@@ -239,24 +240,23 @@ interface Fact {
 test("random changes and sends from several nodes leave exactly the history that their answers tell [RES-7]", async () => {
   const { db } = database;
   const seed = Number(process.env.SEED ?? Date.now() % 1_000_000);
-  const random = mulberry32(seed);
+  const chance = new Chance(seed);
   const id = await createConversation(db, people.slice(0, 4));
   const logs: EventLog[] = [openLog(db), openLog(db)];
   const facts: Fact[] = [];
-  const pick = <T>(items: readonly T[]): T => items[Math.floor(random() * items.length)] as T;
 
   async function act(log: EventLog): Promise<void> {
-    const actor = pick(people);
-    if (random() < 0.7) {
-      const version = random() < 0.5 ? 0 : -1; // never the head's: the member row decides
+    const actor = chance.pick(people);
+    if (chance.happens(0.7)) {
+      const version = chance.happens(0.5) ? 0 : -1; // never the head's: the member row decides
       const outcome = await log.append(message(id, actor, `from ${actor}`, { membersVersion: version }));
       if ("seq" in outcome) facts.push({ seq: outcome.seq, sender: actor, apply: () => {} });
       else expect(outcome.status).toBe("not_member");
       return;
     }
-    const what = random() < 0.6 ? "add" : "remove";
+    const what = chance.happens(0.6) ? "add" : "remove";
     // The first stays, else all might leave and the rest of the run would show nothing.
-    const accounts = random() < 0.3 ? [actor] : [...new Set([pick(people), pick(people)])];
+    const accounts = chance.happens(0.3) ? [actor] : [...new Set([chance.pick(people), chance.pick(people)])];
     if (what === "remove" && accounts.includes(ann)) return;
     const outcome = await change(id, actor, what, accounts);
     if (!("seq" in outcome)) return;
@@ -307,14 +307,3 @@ test("random changes and sends from several nodes leave exactly the history that
   );
   expect(new Set(events.map((event): MessageId => event.id)).size).toBe(events.length);
 }, 120_000);
-
-/** A small generator, so that a failing seed can be run again. */
-function mulberry32(seed: number): () => number {
-  let state = seed;
-  return () => {
-    state = (state + 0x6d2b79f5) | 0;
-    let mixed = Math.imul(state ^ (state >>> 15), 1 | state);
-    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed;
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 4_294_967_296;
-  };
-}

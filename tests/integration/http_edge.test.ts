@@ -8,10 +8,8 @@ import { DatabaseFault } from "../../src/platform/postgres.ts";
 import { OverloadedError } from "../../src/platform/semaphore.ts";
 import { DomainError } from "../../src/protocol/mod.ts";
 import { type Edge, type EdgeOptions, signUpSomebody, startEdge } from "../support/edge_server.ts";
-import { startDatabaseServer, stopDatabaseServer } from "../support/postgres.ts";
+import { MAY_END_SERVER, startDatabaseServer, stopDatabaseServer } from "../support/postgres.ts";
 import { BUSY_MS } from "../support/wait.ts";
-
-const FOREIGN_SERVER = (process.env.TEST_DATABASE_URL ?? "") !== "";
 
 /** Routes that fail in each way, and one that gives back what it read. */
 const failing = () =>
@@ -429,7 +427,7 @@ describe("health", () => {
     expect((await node.request("GET", "/health")).status).toBe(200);
   });
 
-  test.skipIf(FOREIGN_SERVER)(
+  test.skipIf(!MAY_END_SERVER)(
     "is told fast when the database has gone; requests are unavailable until it is back",
     async () => {
       const node = await another({});

@@ -1,7 +1,8 @@
 /** Access tokens at the edge: what is accepted is pinned, and nothing that is not makes the server fail. */
 import { afterAll, beforeAll, expect, test } from "bun:test";
 import { uuidv7 } from "../../src/protocol/mod.ts";
-import { type Edge, signUpSomebody, startEdge, TEST_SECRET } from "../support/edge_server.ts";
+import { TEST_SECRET } from "../support/app.ts";
+import { type Edge, signUpSomebody, startEdge } from "../support/edge_server.ts";
 import { type Forgery, type TokenForge, tokenForge } from "../support/token_forge.ts";
 
 let edge: Edge;

@@ -3,7 +3,7 @@ import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { createLocalJWKSet, jwtVerify } from "jose";
 import { STARTING_MS } from "../spec/support.ts";
 import { type Person, request, startApp, TEST_SECRET, type TestApp } from "../support/app.ts";
-import { freePort } from "../support/redis.ts";
+import { freePort } from "../support/free_port.ts";
 import { tokenForge } from "../support/token_forge.ts";
 import { waitUntil } from "../support/wait.ts";
 

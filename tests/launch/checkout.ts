@@ -1,6 +1,5 @@
 /** A clean copy of the checkout, and servers started in it as a person would start them. */
 import { chown, cp, mkdir, mkdtemp, readdir, readFile, rm } from "node:fs/promises";
-import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { waitUntil } from "../support/wait.ts";
@@ -91,17 +90,6 @@ function inherited(): Record<string, string> {
     /^(PATH|HOME|npm_config_(registry|cache|offline|prefer_offline|userconfig|globalconfig))$/i.test(name),
   );
   return Object.fromEntries(kept.flatMap(([name, value]) => (value === undefined ? [] : [[name, value]])));
-}
-
-/** A port that nobody listens on. */
-export function freePort(): Promise<number> {
-  return new Promise((resolve) => {
-    const server = createServer();
-    server.listen(0, "127.0.0.1", () => {
-      const address = server.address();
-      server.close(() => resolve(typeof address === "object" && address !== null ? address.port : 0));
-    });
-  });
 }
 
 /** A running process that has to do with the folder. */

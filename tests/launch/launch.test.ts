@@ -5,8 +5,9 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { chmod, mkdir, readFile, rename, stat, symlink } from "node:fs/promises";
 import { join } from "node:path";
+import { freePort } from "../support/free_port.ts";
 import { waitUntil } from "../support/wait.ts";
-import { copyCheckout, freePort, giveTo, type Launched, launch, processesOf, removeCheckout } from "./checkout.ts";
+import { copyCheckout, giveTo, type Launched, launch, processesOf, removeCheckout } from "./checkout.ts";
 
 const SECOND_MS = 1_000;
 const NOBODY = 65_534;

@@ -24,17 +24,9 @@ import { createPasswordHasher } from "../../src/platform/password_hash.ts";
 import type { Database } from "../../src/platform/postgres.ts";
 import { MemoryRateLimiter } from "../../src/platform/rate_limit.ts";
 import type { SessionId } from "../../src/protocol/mod.ts";
-import { testConfig } from "./app.ts";
+import { TEST_SECRET, testConfig } from "./app.ts";
+import { type MovableClock, movableClock } from "./clock.ts";
 import { createTestDatabase } from "./postgres.ts";
-
-/** The secret of every test server, so that a test can sign tokens of its own. */
-export const TEST_SECRET = "a secret of thirty-two characters";
-
-/** A clock that a test moves by hand, starting at the real time. */
-export interface MovableClock extends Clock {
-  /** Moves the clock by milliseconds. */
-  advance(ms: number): void;
-}
 
 /** What {@link startEdge} may be told. */
 export interface EdgeOptions {
@@ -141,13 +133,7 @@ export interface Answer {
 export async function startEdge(options: EdgeOptions = {}): Promise<Edge> {
   const database = await createTestDatabase();
   const { db } = database;
-  let offset = 0;
-  const clock: MovableClock = {
-    now: () => Date.now() + offset,
-    advance: (ms) => {
-      offset += ms;
-    },
-  };
+  const clock = movableClock();
   const lines: string[] = [];
   const log = createLog({ level: "trace", pretty: false, write: (line) => void lines.push(line) });
   const limiter = new MemoryRateLimiter(clock);
@@ -155,7 +141,7 @@ export async function startEdge(options: EdgeOptions = {}): Promise<Edge> {
     db,
     clock,
     passwords: createPasswordHasher({ algorithm: "argon2id", concurrency: 2, queue: 100 }),
-    accessTokens: createAccessTokens(testConfig({ SECRET_KEY: TEST_SECRET }).signingKeys, clock),
+    accessTokens: createAccessTokens(testConfig().signingKeys, clock),
     secretKey: TEST_SECRET,
     accessTokenMinutes: 30,
     refreshTokenDays: 7,

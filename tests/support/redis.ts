@@ -5,11 +5,11 @@
  */
 import { describe, test } from "bun:test";
 import { mkdtemp } from "node:fs/promises";
-import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createClient } from "redis";
 import { openRedis, type Redis } from "../../src/platform/redis.ts";
+import { freePort } from "./free_port.ts";
 import { waitUntil } from "./wait.ts";
 
 const PROGRAM = Bun.which("redis-server");
@@ -128,17 +128,4 @@ export class TestRedis implements AsyncDisposable {
     this.#child?.stdin.end();
     await this.#child?.exited;
   }
-}
-
-/** A port that nobody listens on now. */
-export function freePort(): Promise<number> {
-  return new Promise((resolve, reject) => {
-    const server = createServer();
-    server.on("error", reject);
-    server.listen(0, "127.0.0.1", () => {
-      const address = server.address();
-      const port = typeof address === "object" && address !== null ? address.port : 0;
-      server.close(() => resolve(port));
-    });
-  });
 }

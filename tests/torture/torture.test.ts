@@ -21,14 +21,13 @@ import {
 import { check } from "../support/history/checker.ts";
 import type { Entry } from "../support/history/entry.ts";
 import type { FinalRead, StoredLog } from "../support/history/history.ts";
-import { crashDatabaseServer, type TestDatabase } from "../support/postgres.ts";
+import { crashDatabaseServer, MAY_END_SERVER, type TestDatabase } from "../support/postgres.ts";
 import { waitUntil } from "../support/wait.ts";
 import { type Answer, historyOf } from "./answers.ts";
 import type { Orders } from "./worker.ts";
 
 const SECONDS = Number(process.env.TORTURE_SECONDS ?? 20);
 const PROCESSES = 3;
-const OWN_SERVER = (process.env.TEST_DATABASE_URL ?? "") === "";
 
 let database: TestDatabase;
 
@@ -122,7 +121,7 @@ async function torment(
     again(500, () => kill(db)),
     again(300, () => hold(db, pick(conversations))),
     again(2_000, () => freeze(pick(children))),
-    after(SECONDS * 500).then(() => (OWN_SERVER ? crash(db) : undefined)),
+    after(SECONDS * 500).then(() => (MAY_END_SERVER ? crash(db) : undefined)),
   ]);
 }
 

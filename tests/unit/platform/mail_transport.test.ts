@@ -10,8 +10,8 @@ import {
   newMailId,
   readSmtpUrl,
 } from "../../../src/platform/mail_transport.ts";
+import { freePort } from "../../support/free_port.ts";
 import { readMail, silentServer, TestMailServer } from "../../support/mail_server.ts";
-import { freePort } from "../../support/redis.ts";
 
 const FROM = "Sotto <chat@sotto.test>";
 const MAIL = { to: "ada@example.org", subject: "Grüße", text: "Öffne das:\n\nhttps://chat.sotto.test/x#token=abc\n" };
