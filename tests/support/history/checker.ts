@@ -80,6 +80,7 @@ const TIMES: Times = {
   revokedMs: 1_000,
   closedMs: 2_000,
   flushMs: 30_000,
+  closingMs: 5_000,
 };
 
 /** A fault that is over at once, such as a command to Redis, meets traffic of this much time after it (ms). */

@@ -43,6 +43,8 @@ export interface Times {
   readonly closedMs: number;
   /** Until an acknowledgement is in the database [ACK-3]. */
   readonly flushMs: number;
+  /** The same, from the end of the socket that it came on [ACK-3]. */
+  readonly closingMs: number;
 }
 
 /** One membership: `joined` <= seq < `left`. */

@@ -18,9 +18,6 @@ interface Acknowledgement {
 /** Whose standing is asked for. */
 type Owner = Pick<Connection["input"], "device" | "account">;
 
-/** A closing in order brings the cursors to the database at once; this is what that may take. */
-const CLOSING_MS = 5_000;
-
 /** See the head of this file. */
 export class Standings {
   readonly #facts: Facts;
@@ -87,7 +84,7 @@ export class Standings {
   #keptAt({ closed }: Connection, at: number, faults: readonly Fault[]): number {
     const flushed = due(faults, at, this.#facts.times.flushMs).at;
     if (closed === null || closed.by === "cut") return flushed;
-    return Math.min(flushed, due(faults, closed.at, CLOSING_MS).at);
+    return Math.min(flushed, due(faults, closed.at, this.#facts.times.closingMs).at);
   }
 }
 
