@@ -3,7 +3,8 @@ import { afterAll, beforeAll, describe } from "bun:test";
 import { chmod, mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { freePort, type Launched, launch } from "../launch/checkout.ts";
+import { type Launched, launch } from "../launch/checkout.ts";
+import { freePort } from "../support/free_port.ts";
 import { createTestDatabase } from "../support/postgres.ts";
 import { hasRedis, TestRedis } from "../support/redis.ts";
 
