@@ -1,6 +1,6 @@
 /** Editing, deleting and reacting over real HTTP and sockets, at two nodes: who sees what, when, and what is left of it. */
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
-import { purgeBodies } from "../../src/conversations/partitions.ts";
+import { purgeBodies, purgeExpired } from "../../src/conversations/partitions.ts";
 import { type ConversationId, type MessageId, newMessageId } from "../../src/protocol/mod.ts";
 import { MemoryBus } from "../../src/realtime/mod.ts";
 import { type HttpAnswer, type Person, startApp, type TestApp } from "../support/app.ts";
@@ -167,6 +167,21 @@ describe("replies", () => {
       [first, "edited"],
       [nowhere, "edited"],
     ]);
+  });
+});
+
+describe("who may not send", () => {
+  test("neither edits nor reacts, and may still take back what was said", async () => {
+    const { ann, ben, id } = await pair("group");
+    const [hers, his] = [await post(ann, id, "hers"), await post(ben, id, "his")];
+    await nodes[0].db.query("update members set can_send = false where conversation = $1 and account = $2", [
+      id,
+      ben.id,
+    ]);
+    expect(codeOf(await edit(ben, his, "x"))).toBe("403 forbidden");
+    expect(codeOf(await reactTo(ben, hers, "👍"))).toBe("403 forbidden");
+    expect((await remove(ben, his)).status).toBe(204);
+    expect((await remove(ben, hers, "?for=me")).status).toBe(204);
   });
 });
 
@@ -464,5 +479,38 @@ describe("expiry", () => {
     expect((await remove(ann, message)).status).toBe(204);
     await purgeBodies(nodes[0].db, Date.now());
     expect(await held(id)).not.toMatch(/canary|🐤/);
+  });
+
+  test("leaves no row of them once retention has dropped what they changed", async () => {
+    const { ann, ben, id } = await pair("group", { retention_seconds: 60 });
+    const kept = await pair("group");
+    for (const [who, other, where] of [
+      [ann, ben, id],
+      [kept.ann, kept.ben, kept.id],
+    ] as const) {
+      const message = await post(who, where, "first");
+      await edit(who, message, "second");
+      await reactTo(other, message, "👍");
+      await remove(other, message, "?for=me");
+    }
+    const rows = (where: ConversationId) =>
+      nodes[0].db.query(
+        `select 'edits' as what from edits where conversation = $1
+         union all select 'reactions' from reactions where conversation = $1
+         union all select 'hidden' from hidden_messages where conversation = $1`,
+        [where],
+      );
+    expect(await rows(id)).toHaveLength(3);
+    {
+      await using connection = await nodes[0].db.connect("keeper", { queryTimeoutMs: 60_000 });
+      const days = 5 * 24 * 60 * 60 * 1_000;
+      const { partitions } = await purgeExpired(connection, Date.now() + days);
+      expect(partitions.length).toBeGreaterThan(0);
+    }
+    expect(await rows(id)).toEqual([]);
+    expect(await rows(kept.id)).toHaveLength(3);
+    // A number that was given is not given again.
+    expect((await remove(ben, await post(ben, await ben.group([]), "later"), "?for=me")).status).toBe(204);
+    expect((await ben.request("GET", "/api/messages/hidden?after=1")).json.messages).toHaveLength(1);
   });
 });

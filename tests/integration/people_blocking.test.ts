@@ -178,6 +178,12 @@ describe("blocking", () => {
     await Promise.all([a.next("typing_start"), b.next("typing_start")]);
     const [seenByAnn, seenByBen] = [a.frames.length, b.frames.length];
     await block(ben, ann);
+    // Both nodes have looked at it since, and both sockets know how far the log goes: a round trip tells when
+    // what follows was handled, for nothing of it waits for the database.
+    for (const peer of [a, b]) {
+      const { id: said, in_order } = await peer.say(id, "meanwhile");
+      await peer.until(() => in_order || peer.entries(id).some((entry) => entry.id === said));
+    }
     a.send(typing);
     b.send(typing);
     b.send({ type: "message_read", conversation_id: id, seq: 2 });
@@ -230,6 +236,12 @@ async function sawOf({ ann, ben, id }: { readonly ann: Person; readonly ben: Per
     expect(repeated.seq).toBe(receipt.seq);
     saw.push(receipt.seq, receipt.in_order, shapeOf(receipt), shapeOf(await device.say(id, "three", { id: twice })));
     await twin.until(() => twin.entries(id).some(({ seq }) => seq === receipt.seq));
+    saw.push(answerShape(await ann.request("PUT", `/api/messages/${mine}`, { encrypted_content: "edited" })));
+    for (let i = 0; i < 2; i++) {
+      saw.push(answerShape(await second.request("POST", `/api/messages/${mine}/reactions`, { emoji: "👍" })));
+    }
+    saw.push(answerShape(await ann.request("DELETE", `/api/messages/${twice}`)));
+    await twin.until(() => twin.entries(id).some(({ type }) => type === "deletion"));
     device.send({ type: "typing_start", conversation_id: id });
     device.send({ type: "message_read", conversation_id: id, seq: receipt.seq });
     await Promise.all([device.settled(), twin.settled()]);
