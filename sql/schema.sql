@@ -69,10 +69,13 @@ create table conversations (
   name text,
   dm_key bytea,
   data_key bytea,
+  expire_seconds integer,
+  ended_at timestamp with time zone,
   constraint conversations_dm_key_key UNIQUE (dm_key),
   constraint conversations_pkey PRIMARY KEY (id),
   constraint conversations_check CHECK ((purged_seq <= last_seq)),
   constraint conversations_encryption_check CHECK ((encryption = ANY (ARRAY[1, 2, 3]))),
+  constraint conversations_expire_seconds_check CHECK (((expire_seconds >= 1) AND (expire_seconds <= 2592000))),
   constraint conversations_kind_check CHECK ((kind = ANY (ARRAY[1, 2, 3]))),
   constraint conversations_retention_seconds_check CHECK (((retention_seconds >= 1) AND (retention_seconds <= 2592000)))
 );
@@ -111,14 +114,11 @@ create table devices (
   constraint devices_account_fkey FOREIGN KEY (account) REFERENCES accounts(id) ON DELETE CASCADE
 );
 
-create table edits (
+create table endings (
   conversation uuid not null,
-  target_seq bigint not null,
-  seq bigint not null,
-  day date not null,
-  kept boolean not null,
-  constraint edits_pkey PRIMARY KEY (conversation, target_seq, seq),
-  constraint edits_conversation_fkey FOREIGN KEY (conversation) REFERENCES conversations(id)
+  emptied_seq bigint not null,
+  constraint endings_pkey PRIMARY KEY (conversation),
+  constraint endings_conversation_fkey FOREIGN KEY (conversation) REFERENCES conversations(id)
 );
 
 create table events (
@@ -157,24 +157,6 @@ create table events_template (
   constraint events_check CHECK (((body IS NULL) = (reason IS NOT NULL)))
 );
 
-create table hidden_heads (
-  account uuid not null,
-  last bigint not null,
-  constraint hidden_heads_pkey PRIMARY KEY (account),
-  constraint hidden_heads_account_fkey FOREIGN KEY (account) REFERENCES accounts(id) ON DELETE CASCADE
-);
-
-create table hidden_messages (
-  account uuid not null,
-  conversation uuid not null,
-  seq bigint not null,
-  message uuid not null,
-  number bigint not null,
-  constraint hidden_messages_pkey PRIMARY KEY (account, conversation, seq),
-  constraint hidden_messages_account_fkey FOREIGN KEY (account) REFERENCES accounts(id) ON DELETE CASCADE,
-  constraint hidden_messages_conversation_fkey FOREIGN KEY (conversation) REFERENCES conversations(id)
-);
-
 create table mail_links (
   hash bytea not null,
   account uuid not null,
@@ -198,6 +180,10 @@ create table members (
   joined_at timestamp with time zone not null,
   role smallint not null,
   can_send boolean not null default true,
+  muted_until timestamp with time zone,
+  archived boolean not null default false,
+  pinned boolean not null default false,
+  changed_at timestamp with time zone not null default clock_timestamp(),
   constraint members_pkey PRIMARY KEY (conversation, account, joined_seq),
   constraint members_account_fkey FOREIGN KEY (account) REFERENCES accounts(id),
   constraint members_conversation_fkey FOREIGN KEY (conversation) REFERENCES conversations(id),
@@ -242,21 +228,6 @@ create table public_keys (
   constraint public_keys_once UNIQUE (account, fingerprint),
   constraint public_keys_pkey PRIMARY KEY (account, version),
   constraint public_keys_account_fkey FOREIGN KEY (account) REFERENCES accounts(id) ON DELETE CASCADE
-);
-
-create table reactions (
-  conversation uuid not null,
-  target_seq bigint not null,
-  account uuid not null,
-  emoji text not null,
-  present boolean not null,
-  seq bigint not null,
-  day date not null,
-  kept boolean not null,
-  expires_at timestamp with time zone,
-  constraint reactions_pkey PRIMARY KEY (conversation, target_seq, account, emoji),
-  constraint reactions_account_fkey FOREIGN KEY (account) REFERENCES accounts(id) ON DELETE CASCADE,
-  constraint reactions_conversation_fkey FOREIGN KEY (conversation) REFERENCES conversations(id)
 );
 
 create table relay_requests (
@@ -348,10 +319,6 @@ CREATE INDEX events_template_expires_at_idx ON public.events_template USING btre
 
 CREATE UNIQUE INDEX events_template_id_conversation_idx ON public.events_template USING btree (id, conversation);
 
-CREATE UNIQUE INDEX hidden_messages_number ON public.hidden_messages USING btree (account, number);
-
-CREATE INDEX hidden_messages_place ON public.hidden_messages USING btree (conversation, seq);
-
 CREATE INDEX mail_links_expiry ON public.mail_links USING btree (expires_at);
 
 CREATE INDEX mail_links_of_account ON public.mail_links USING btree (account, purpose, created_at);
@@ -361,10 +328,6 @@ CREATE INDEX members_account ON public.members USING btree (account, conversatio
 CREATE UNIQUE INDEX members_open ON public.members USING btree (conversation, account) WHERE (left_seq IS NULL);
 
 CREATE INDEX password_guesses_paid ON public.password_guesses USING btree (paid_until);
-
-CREATE INDEX reactions_account ON public.reactions USING btree (account, conversation);
-
-CREATE INDEX reactions_expiry ON public.reactions USING btree (expires_at) WHERE (expires_at IS NOT NULL);
 
 CREATE INDEX relay_requests_age ON public.relay_requests USING btree (sender, created_at);
 
@@ -581,6 +544,59 @@ begin
   end loop;
 end $function$;
 
+CREATE OR REPLACE FUNCTION public.change_conversation(p_conversation uuid, p_actor uuid, p_name text, p_retention integer, p_account uuid, p_role smallint, p_id uuid, p_digest bytea, p_body bytea)
+ RETURNS TABLE(o_status integer, o_seq bigint, o_version integer, o_at double precision, o_expires double precision)
+ LANGUAGE plpgsql
+ SET lock_timeout TO '2s'
+ SET enable_seqscan TO 'off'
+AS $function$
+declare
+  v_head    conversations;
+  v_known   record;
+  v_now     timestamptz;
+  v_at      timestamptz;
+  v_status  int;
+begin
+  perform 1 from conversations c where c.id = p_conversation for no key update;
+  -- From here on every statement sees what was committed under the lock.
+  select * into v_head from conversations c where c.id = p_conversation;
+  v_now := date_trunc('milliseconds', clock_timestamp());
+  select * into v_known from known_event(p_conversation, p_actor, 7::smallint, p_id, p_digest, v_now);
+  if v_known.o_status = 1 then
+    return query select 1, v_known.o_seq, v_head.members_version, v_known.o_at, v_known.o_expires;
+    return;
+  end if;
+  v_status := coalesce(v_known.o_status,
+    change_refusal(v_head, p_actor, p_name, p_retention, p_account, p_role),
+    case when p_id < lowest_id_at(v_now - interval '24 hours')
+           or p_id >= lowest_id_at(v_now + interval '24 hours 1 millisecond') then 5 end);
+  if v_status is not null then
+    return query select v_status, 0::bigint, 0, null::double precision, null::double precision;
+    return;
+  end if;
+
+  if p_account is not null then
+    update members m set role = case when m.account = p_account then p_role else 2 end
+    where m.conversation = p_conversation and m.left_seq is null
+      and (m.account = p_account or (p_role = 1 and m.account = p_actor));
+  end if;
+  if v_head.retention_seconds is null then
+    v_head.expire_seconds := coalesce(nullif(p_retention, 0), case when p_retention is null then v_head.expire_seconds end);
+  elsif p_retention is not null then
+    v_head.retention_seconds := nullif(p_retention, 0);
+  end if;
+  v_at := greatest(v_now, v_head.last_activity);
+  update conversations c
+  set last_seq = c.last_seq + 1, members_version = c.members_version + 1, last_activity = v_at,
+      name = coalesce(p_name, c.name), retention_seconds = v_head.retention_seconds, expire_seconds = v_head.expire_seconds
+  where c.id = p_conversation;
+  insert into events (kept, day, conversation, seq, id, sender, kind, at, expires_at, counts, counted, digest, body)
+  values (v_head.retention_seconds is null, (v_at at time zone 'utc')::date, p_conversation, v_head.last_seq + 1, p_id,
+          p_actor, 7, v_at, v_at + make_interval(secs => v_head.retention_seconds), false, v_head.counted, p_digest, p_body);
+  return query select 0, v_head.last_seq + 1, v_head.members_version + 1, unix_ms(v_at),
+    unix_ms(v_at + make_interval(secs => v_head.retention_seconds));
+end $function$;
+
 CREATE OR REPLACE FUNCTION public.change_membership(p_conversation uuid, p_actor uuid, p_change smallint, p_accounts uuid[], p_can_send boolean, p_id uuid, p_digest bytea, p_body bytea, p_limit integer)
  RETURNS TABLE(o_status integer, o_seq bigint, o_version integer, o_at double precision, o_expires double precision)
  LANGUAGE plpgsql
@@ -645,114 +661,68 @@ begin
   return query select 0, v_seq, v_head.members_version + 1, unix_ms(v_at), unix_ms(v_expires);
 end $function$;
 
-CREATE OR REPLACE FUNCTION public.change_message(p_conversation uuid, p_actor uuid, p_target bigint, p_day date, p_kind smallint, p_emoji text, p_present boolean, p_most integer, p_id uuid, p_digest bytea, p_body bytea)
- RETURNS TABLE(o_status integer, o_seq bigint, o_version integer, o_at double precision, o_expires double precision)
- LANGUAGE plpgsql
- SET lock_timeout TO '2s'
- SET enable_seqscan TO 'off'
-AS $function$
-declare
-  v_head    conversations;
-  v_known   events;
-  v_target  events;
-  v_old     reactions;
-  v_now     timestamptz;
-  v_at      timestamptz;
-  v_day     date;
-  v_kept    boolean;
-  v_expires timestamptz;
-  v_seq     bigint;
-  v_refused int;
-begin
-  perform 1 from conversations c where c.id = p_conversation for no key update;
-  -- From here on every statement sees what was committed under the lock.
-  select * into v_head from conversations c where c.id = p_conversation;
-  v_kept := v_head.retention_seconds is null;
-  v_now := date_trunc('milliseconds', clock_timestamp());
-  select * into v_known from events e
-  where e.id = p_id
-    and e.day >= (least(v_now - interval '24 hours', time_of_id(p_id)) at time zone 'utc')::date - 1
-  order by e.conversation = p_conversation desc limit 1;
-  if v_known.id is not null then
-    if v_known.conversation = p_conversation and v_known.sender = p_actor and v_known.kind = p_kind and v_known.digest = p_digest then
-      return query select 1, v_known.seq, v_head.members_version, unix_ms(v_known.at), unix_ms(v_known.expires_at);
-    else
-      return query select 2, 0::bigint, 0, null::double precision, null::double precision;
-    end if;
-    return;
-  end if;
-
-  select * into v_target from events e
-  where e.kept = v_kept and e.day = p_day and e.conversation = p_conversation and e.seq = p_target;
-  v_refused := change_refusal(v_head, v_target, p_actor, p_kind, v_now);
-  if v_refused = 0 and p_kind = 6 then
-    select * into v_old from reactions r
-    where r.conversation = p_conversation and r.target_seq = p_target and r.account = p_actor and r.emoji = p_emoji;
-    if coalesce(v_old.present, false) = p_present then
-      v_refused := 13;
-    elsif v_old.seq is null and p_most <= (
-        select count(*) from reactions r
-        where r.conversation = p_conversation and r.target_seq = p_target and r.account = p_actor) then
-      v_refused := 14;
-    end if;
-  end if;
-  if v_refused = 0 and (p_id < lowest_id_at(v_now - interval '24 hours')
-                     or p_id >= lowest_id_at(v_now + interval '24 hours 1 millisecond')) then
-    v_refused := 5;
-  end if;
-  if v_refused <> 0 then
-    return query select v_refused, coalesce(v_old.seq, p_target), v_head.members_version,
-      unix_ms(v_target.at), unix_ms(v_target.expires_at);
-    return;
-  end if;
-
-  v_seq := v_head.last_seq + 1;
-  v_at := greatest(v_now, v_head.last_activity);
-  v_day := (v_at at time zone 'utc')::date;
-  -- What changes a message ends with it; that it was deleted is known as long as anything else of that time.
-  v_expires := case when p_kind = 5 then v_at + make_interval(secs => v_head.retention_seconds) else v_target.expires_at end;
-  update conversations c set last_seq = v_seq, last_activity = v_at where c.id = p_conversation;
-  insert into events (kept, day, conversation, seq, id, sender, kind, at, expires_at, counts, counted, digest, body)
-  values (v_kept, v_day, p_conversation, v_seq, p_id, p_actor, p_kind, v_at, v_expires, false, v_head.counted, p_digest, p_body);
-  if p_kind = 4 then
-    insert into edits (conversation, target_seq, seq, day, kept) values (p_conversation, p_target, v_seq, v_day, v_kept);
-  elsif p_kind = 5 then
-    perform erase_message(p_conversation, p_target, p_day, v_kept);
-  else
-    insert into reactions (conversation, target_seq, account, emoji, present, seq, day, kept, expires_at)
-    values (p_conversation, p_target, p_actor, p_emoji, p_present, v_seq, v_day, v_kept, v_target.expires_at)
-    on conflict (conversation, target_seq, account, emoji)
-      do update set present = excluded.present, seq = excluded.seq, day = excluded.day;
-    update events e set body = null, reason = 1
-    where e.kept = v_old.kept and e.day = v_old.day and e.conversation = p_conversation and e.seq = v_old.seq and e.body is not null;
-  end if;
-  return query select 0, v_seq, v_head.members_version, unix_ms(v_at), unix_ms(v_expires);
-end $function$;
-
-CREATE OR REPLACE FUNCTION public.change_refusal(p_head conversations, p_target events, p_actor uuid, p_kind smallint, p_now timestamp with time zone)
+CREATE OR REPLACE FUNCTION public.change_refusal(p_head conversations, p_actor uuid, p_name text, p_retention integer, p_account uuid, p_role smallint)
  RETURNS integer
  LANGUAGE plpgsql
  STABLE
 AS $function$
 declare
-  v_member members;
+  v_own   smallint := (select m.role from members m
+                       where m.conversation = p_head.id and m.account = p_actor and m.left_seq is null);
+  v_other smallint := (select m.role from members m
+                       where m.conversation = p_head.id and m.account = p_account and m.left_seq is null);
 begin
-  select * into v_member from members m
-  where m.conversation = p_head.id and m.account = p_actor and m.left_seq is null;
-  if v_member.account is null or p_target.kind is distinct from 1
-     or (seen_seqs(p_head.id, p_actor) @> p_target.seq) is not true
-     or (p_target.sender <> p_actor and withheld_seqs(p_head.id, p_actor) @> p_target.seq) then
+  if v_own is null then return 4; end if;
+  if p_head.kind = 1 then return 8; end if;
+  if p_account is null then
+    if v_own = 3 then return 8; end if;
+    if (p_name is null or p_name is not distinct from p_head.name)
+       and (p_retention is null or p_retention = coalesce(p_head.retention_seconds, p_head.expire_seconds, 0)) then
+      return 13;
+    end if;
+    return null;
+  end if;
+  if v_own <> 1 then return 8; end if;
+  if v_other is null then return 10; end if;
+  if v_other = p_role then return 13; end if;
+  -- Who owns it hands it over by naming the next owner.
+  if p_account = p_actor then return 8; end if;
+  return null;
+end $function$;
+
+CREATE OR REPLACE FUNCTION public.clear_dm(p_conversation uuid, p_account uuid)
+ RETURNS integer
+ LANGUAGE plpgsql
+ SET lock_timeout TO '2s'
+AS $function$
+declare
+  v_head conversations;
+begin
+  perform 1 from conversations c where c.id = p_conversation for no key update;
+  select * into v_head from conversations c where c.id = p_conversation;
+  if not exists (select from members m
+                 where m.conversation = p_conversation and m.account = p_account and m.left_seq is null) then
     return 4;
   end if;
-  if p_kind = 5 then
-    if p_target.sender <> p_actor and (p_head.kind = 1 or v_member.role = 3) then return 8; end if;
-    if p_target.body is null or p_target.expires_at <= p_now then return 13; end if;
-    return 0;
-  end if;
-  if not v_member.can_send or (p_kind = 4 and p_target.sender <> p_actor) then return 8; end if;
-  if p_target.body is null or p_target.expires_at <= p_now then return 12; end if;
+  if v_head.kind <> 1 then return 8; end if;
+  update members m
+  set joined_seq = v_head.last_seq + 1, counted_read = v_head.counted, archived = false, changed_at = clock_timestamp()
+  where m.conversation = p_conversation and m.account = p_account and m.left_seq is null and m.joined_seq <= v_head.last_seq;
+  delete from confirmations f where f.conversation = p_conversation and f.account = p_account;
   return 0;
 end $function$;
+
+CREATE OR REPLACE FUNCTION public.counted_at(p_conversation uuid, p_seq bigint)
+ RETURNS bigint
+ LANGUAGE sql
+ STABLE
+ SET enable_seqscan TO 'off'
+AS $function$
+  select coalesce(
+    (select e.counted - (e.counts and e.seq > p_seq)::int from events e
+     where e.conversation = p_conversation and e.seq >= p_seq order by e.seq limit 1),
+    (select c.counted from conversations c where c.id = p_conversation))
+$function$;
 
 CREATE OR REPLACE FUNCTION public.create_conversation(p_conversation uuid, p_kind smallint, p_encryption smallint, p_name text, p_creator uuid, p_others uuid[], p_retention integer, p_dm_key bytea, p_data_key bytea, p_id uuid, p_digest bytea, p_body bytea)
  RETURNS TABLE(o_status integer, o_conversation uuid, o_seq bigint, o_version integer, o_at double precision, o_expires double precision)
@@ -861,15 +831,65 @@ AS $function$
   order by c.id
 $function$;
 
-CREATE OR REPLACE FUNCTION public.edit_at(p_kept boolean, p_day date, p_conversation uuid, p_seq bigint)
- RETURNS TABLE(id uuid, at timestamp with time zone, body bytea)
+CREATE OR REPLACE FUNCTION public.empty_ended(p_conversation uuid, p_places integer)
+ RETURNS boolean
  LANGUAGE plpgsql
- STABLE STRICT ROWS 1
+ SET lock_timeout TO '2s'
  SET enable_seqscan TO 'off'
 AS $function$
+declare
+  v_from bigint;
+  v_last bigint := (select c.last_seq from conversations c where c.id = p_conversation);
 begin
-  return query select e.id, e.at, e.body from events e
-  where e.kept = p_kept and e.day = p_day and e.conversation = p_conversation and e.seq = p_seq;
+  select e.emptied_seq into v_from from endings e where e.conversation = p_conversation for update;
+  if not found then return true; end if;
+  update events e set body = null, reason = 1
+  where e.conversation = p_conversation and e.seq > v_from and e.seq <= v_from + p_places and e.body is not null;
+  if v_from + p_places < v_last then
+    update endings e set emptied_seq = v_from + p_places where e.conversation = p_conversation;
+    return false;
+  end if;
+  delete from endings e where e.conversation = p_conversation;
+  update conversations c set data_key = null where c.id = p_conversation;
+  return true;
+end $function$;
+
+CREATE OR REPLACE FUNCTION public.end_conversation(p_conversation uuid, p_actor uuid, p_id uuid, p_digest bytea, p_body bytea)
+ RETURNS TABLE(o_status integer, o_seq bigint, o_version integer, o_at double precision, o_left uuid[])
+ LANGUAGE plpgsql
+ SET lock_timeout TO '2s'
+ SET enable_seqscan TO 'off'
+AS $function$
+declare
+  v_head conversations;
+  v_role smallint;
+  v_at   timestamptz;
+  v_left uuid[];
+begin
+  perform 1 from conversations c where c.id = p_conversation for no key update;
+  -- From here on every statement sees what was committed under the lock.
+  select * into v_head from conversations c where c.id = p_conversation;
+  select m.role into v_role from members m
+  where m.conversation = p_conversation and m.account = p_actor and m.left_seq is null;
+  if v_role is null or v_head.kind = 1 or v_role <> 1 then
+    return query select case when v_role is null then 4 when v_head.kind = 1 then 8 else 14 end,
+      0::bigint, 0, null::double precision, null::uuid[];
+    return;
+  end if;
+  v_at := greatest(date_trunc('milliseconds', clock_timestamp()), v_head.last_activity);
+  with closed as (
+    update members m set left_seq = v_head.last_seq + 1
+    where m.conversation = p_conversation and m.left_seq is null returning m.account)
+  select array_agg(account) into v_left from closed;
+  update conversations c
+  set last_seq = v_head.last_seq + 1, purged_seq = v_head.last_seq + 1, members_version = c.members_version + 1,
+      last_activity = v_at, name = null, ended_at = v_at
+  where c.id = p_conversation;
+  insert into events (kept, day, conversation, seq, id, sender, kind, at, expires_at, counts, counted, digest, body)
+  values (v_head.retention_seconds is null, (v_at at time zone 'utc')::date, p_conversation, v_head.last_seq + 1, p_id,
+          p_actor, 2, v_at, v_at + make_interval(secs => v_head.retention_seconds), false, v_head.counted, p_digest, p_body);
+  insert into endings (conversation, emptied_seq) values (p_conversation, 0);
+  return query select 0, v_head.last_seq + 1, v_head.members_version + 1, unix_ms(v_at), v_left;
 end $function$;
 
 CREATE OR REPLACE FUNCTION public.ensure_partitions(p_now timestamp with time zone)
@@ -891,24 +911,6 @@ begin
     v_made := v_made + 1;
   end loop;
   return v_made;
-end $function$;
-
-CREATE OR REPLACE FUNCTION public.erase_message(p_conversation uuid, p_target bigint, p_day date, p_kept boolean)
- RETURNS void
- LANGUAGE plpgsql
- SET enable_seqscan TO 'off'
-AS $function$
-begin
-  update events e set body = null, reason = 1
-  where e.kept = p_kept and e.day = p_day and e.conversation = p_conversation and e.seq = p_target and e.body is not null;
-  with gone as (
-    delete from edits d where d.conversation = p_conversation and d.target_seq = p_target returning d.kept, d.day, d.seq)
-  update events e set body = null, reason = 1 from gone g
-  where e.kept = g.kept and e.day = g.day and e.conversation = p_conversation and e.seq = g.seq and e.body is not null;
-  with gone as (
-    delete from reactions r where r.conversation = p_conversation and r.target_seq = p_target returning r.kept, r.day, r.seq)
-  update events e set body = null, reason = 1 from gone g
-  where e.kept = g.kept and e.day = g.day and e.conversation = p_conversation and e.seq = g.seq and e.body is not null;
 end $function$;
 
 CREATE OR REPLACE FUNCTION public.expire_bodies(p_now timestamp with time zone, p_limit integer)
@@ -934,23 +936,6 @@ begin
     exit when v_left <= 0;
   end loop;
   return p_limit - v_left;
-end $function$;
-
-CREATE OR REPLACE FUNCTION public.expire_reactions(p_now timestamp with time zone, p_limit integer)
- RETURNS integer
- LANGUAGE plpgsql
- SET lock_timeout TO '1s'
- SET enable_seqscan TO 'off'
-AS $function$
-declare
-  v_done int;
-begin
-  -- By reactions_expiry. Rows that are locked are left for the next run.
-  with due as (
-    select r.ctid from reactions r where r.expires_at <= p_now order by r.expires_at limit p_limit for update skip locked)
-  delete from reactions r where r.ctid = any (array(select ctid from due));
-  get diagnostics v_done = row_count;
-  return v_done;
 end $function$;
 
 CREATE OR REPLACE FUNCTION public.forget_member(p_conversation uuid, p_account uuid)
@@ -984,29 +969,6 @@ AS $function$
     and not exists (select 1 from members m where m.conversation = p_conversation and m.left_seq is null and m.role = 1)
 $function$;
 
-CREATE OR REPLACE FUNCTION public.hide_message(p_account uuid, p_conversation uuid, p_seq bigint, p_message uuid)
- RETURNS TABLE(o_number bigint, o_known boolean)
- LANGUAGE plpgsql
- SET lock_timeout TO '2s'
-AS $function$
-declare
-  v_number bigint;
-begin
-  insert into hidden_heads (account, last) values (p_account, 0)
-  on conflict (account) do update set last = hidden_heads.last;
-  -- From here on every statement sees what was committed under that lock.
-  select h.number into v_number from hidden_messages h
-  where h.account = p_account and h.conversation = p_conversation and h.seq = p_seq;
-  if found then
-    return query select v_number, true;
-    return;
-  end if;
-  update hidden_heads h set last = h.last + 1 where h.account = p_account returning h.last into v_number;
-  insert into hidden_messages (account, conversation, seq, message, number)
-  values (p_account, p_conversation, p_seq, p_message, v_number);
-  return query select v_number, false;
-end $function$;
-
 CREATE OR REPLACE FUNCTION public.keep_audit_log()
  RETURNS trigger
  LANGUAGE plpgsql
@@ -1019,6 +981,19 @@ begin
   end if;
   raise exception 'Leave the audit log as it is: % is refused', lower(tg_op) using errcode = 'insufficient_privilege';
 end;
+$function$;
+
+CREATE OR REPLACE FUNCTION public.known_event(p_conversation uuid, p_actor uuid, p_kind smallint, p_id uuid, p_digest bytea, p_now timestamp with time zone)
+ RETURNS TABLE(o_status integer, o_seq bigint, o_at double precision, o_expires double precision)
+ LANGUAGE sql
+ STABLE
+AS $function$
+  select case when e.conversation = p_conversation and e.sender = p_actor and e.kind = p_kind and e.digest = p_digest
+              then 1 else 2 end,
+         e.seq, unix_ms(e.at), unix_ms(e.expires_at)
+  from events e
+  where e.id = p_id and e.day >= (least(p_now - interval '24 hours', time_of_id(p_id)) at time zone 'utc')::date - 1
+  order by e.conversation = p_conversation desc limit 1
 $function$;
 
 CREATE OR REPLACE FUNCTION public.lock_pair(p_one uuid, p_other uuid)
@@ -1088,16 +1063,14 @@ AS $function$
   order by w.name
 $function$;
 
-CREATE OR REPLACE FUNCTION public.newest_edit(p_conversation uuid, p_target bigint, p_seen int8multirange, p_withheld int8multirange)
- RETURNS TABLE(seq bigint, day date, kept boolean)
- LANGUAGE sql
- STABLE ROWS 1
+CREATE OR REPLACE FUNCTION public.note_changed_member()
+ RETURNS trigger
+ LANGUAGE plpgsql
 AS $function$
-  select d.seq, d.day, d.kept from edits d
-  where d.conversation = p_conversation and d.target_seq = p_target
-    and p_seen @> d.seq and (p_withheld @> d.seq) is not true
-  order by d.seq desc limit 1
-$function$;
+begin
+  new.changed_at := clock_timestamp();
+  return new;
+end $function$;
 
 CREATE OR REPLACE FUNCTION public.partition_is_over(p_partition regclass, p_now timestamp with time zone)
  RETURNS boolean
@@ -1133,22 +1106,15 @@ begin
   from unnest(v_ids, v_tops) s (id, top) where c.id = s.id and c.purged_seq < s.top;
   delete from confirmations f using unnest(v_ids, v_tops) s (id, top)
   where f.conversation = s.id and f.seq <= s.top;
-  delete from edits d using unnest(v_ids, v_tops) s (id, top)
-  where d.conversation = s.id and d.target_seq <= s.top;
-  delete from reactions r using unnest(v_ids, v_tops) s (id, top)
-  where r.conversation = s.id and r.target_seq <= s.top;
-  delete from hidden_messages h using unnest(v_ids, v_tops) s (id, top)
-  where h.conversation = s.id and h.seq <= s.top;
   return v_ids[cardinality(v_ids)];
 end $function$;
 
-CREATE OR REPLACE FUNCTION public.seen_seqs(p_conversation uuid, p_account uuid)
- RETURNS int8multirange
+CREATE OR REPLACE FUNCTION public.settled_at()
+ RETURNS timestamp with time zone
  LANGUAGE sql
- STABLE
 AS $function$
-  select range_agg(int8range(m.joined_seq, m.left_seq)) from members m
-  where m.conversation = p_conversation and m.account = p_account
+  select least(clock_timestamp(), min(a.xact_start)) - interval '10 seconds'
+  from pg_stat_activity a where a.datname = current_database() and a.backend_xid is not null
 $function$;
 
 CREATE OR REPLACE FUNCTION public.time_of_id(p_id uuid)
@@ -1176,6 +1142,8 @@ begin
     delete from withheld w
     where w.conversation = v_id and w.reader = p_blocker and w.to_seq is null and w.from_seq > v_seq;
     update withheld w set to_seq = v_seq where w.conversation = v_id and w.reader = p_blocker and w.to_seq is null;
+    update members m set changed_at = clock_timestamp()
+    where m.conversation = v_id and m.account = p_blocker and m.left_seq is null;
     return query select v_id, v_seq;
   end loop;
 end $function$;
@@ -1200,3 +1168,5 @@ $function$;
 CREATE TRIGGER audit_log_rows BEFORE DELETE OR UPDATE ON public.audit_log FOR EACH ROW EXECUTE FUNCTION keep_audit_log();
 
 CREATE TRIGGER audit_log_whole BEFORE TRUNCATE ON public.audit_log FOR EACH STATEMENT EXECUTE FUNCTION keep_audit_log();
+
+CREATE TRIGGER members_left BEFORE UPDATE OF left_seq ON public.members FOR EACH ROW WHEN ((old.left_seq IS DISTINCT FROM new.left_seq)) EXECUTE FUNCTION note_changed_member();

@@ -20,8 +20,14 @@ export interface Receipt {
   readonly renewedFrom: MessageId | null;
 }
 
-/** What is not stored: somebody types, somebody has read, the account deleted a message for itself. */
-export type Signal = Extract<ServerFrame, { type: "message_read" | "typing_start" | "typing_stop" | "message_hidden" }>;
+/**
+ * What is not stored: somebody types, somebody has read (oneself too, on another device), the account deleted a
+ * message for itself, or changed its own settings.
+ */
+export type Signal = Extract<
+  ServerFrame,
+  { type: "message_read" | "settings" | "typing_start" | "typing_stop" | "message_hidden" }
+>;
 
 /** What a number of frames amounts to. */
 export interface Step {
@@ -73,6 +79,7 @@ export function planFrame(intake: Intake, frame: ServerFrame, step: Step): void 
     case "reaction":
     case "membership":
     case "notice":
+    case "change":
     case "tombstone":
       return planEvent(intake, frame, step);
     case "receipt":
@@ -91,6 +98,7 @@ export function planFrame(intake: Intake, frame: ServerFrame, step: Step): void 
       step.restarted = true;
       return;
     case "message_read":
+    case "settings":
     case "typing_start":
     case "typing_stop":
     case "message_hidden":

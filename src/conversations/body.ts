@@ -6,6 +6,7 @@
  */
 import type { KeyedHash } from "../platform/keyed_hash.ts";
 import type {
+  ConversationChange,
   Deletion,
   Edit,
   Encryption,
@@ -91,6 +92,13 @@ export function deletionBody(digests: KeyedHash, { message_id, message_seq }: De
 export function membershipBody(digests: KeyedHash, change: MembershipChange): Body {
   const plain = UTF8.encode(JSON.stringify({ change: change.change, user_ids: change.user_ids }));
   return { bytes: plain, digest: digestOf(digests, "membership", plain, null) };
+}
+
+/** The body of a change of the conversation; never sealed, for the server acts on it. */
+export function changeBody(digests: KeyedHash, change: ConversationChange): Body {
+  const { name, user_id, role, settings } = change;
+  const plain = UTF8.encode(JSON.stringify({ name, user_id, role, settings }));
+  return { bytes: plain, digest: digestOf(digests, "change", plain, null) };
 }
 
 /** The body of a notice; never sealed, like a membership change. */

@@ -1,8 +1,8 @@
-/** Reading conversations and their members. What changes them is `membership_store.ts`. */
+/** Reading conversations and their members, for nodes. What a person is shown is `summaries_store.ts`. */
 import type { Sql } from "../platform/postgres.ts";
-import type { AccountId, ConversationId, ConversationType, Encryption, MessageId, PagePlace } from "../protocol/mod.ts";
+import type { AccountId, ConversationId } from "../protocol/mod.ts";
 import type { Head, Member } from "./head.ts";
-import { CONVERSATION_KINDS, ENCRYPTIONS, ROLES } from "./membership_store.ts";
+import { CONVERSATION_KINDS, ENCRYPTIONS, nameOf, ROLES } from "./membership_store.ts";
 
 interface HeadSqlRow {
   id: ConversationId;
@@ -71,98 +71,6 @@ function memberAt(row: HeadSqlRow, i: number): Member {
     role: nameOf(ROLES, row.roles[i] ?? ROLES.member),
     joinedSeq: row.joined[i] ?? 0,
     canSend: row.can_send[i] ?? false,
-  };
-}
-
-function nameOf<Name extends string>(names: Readonly<Record<Name, number>>, value: number): Name {
-  const found = (Object.keys(names) as Name[]).find((name) => names[name] === value);
-  if (found === undefined) throw new Error(`Teach this version the stored value ${value}`);
-  return found;
-}
-
-/** A conversation as its members see it. Times are milliseconds since the epoch. */
-export interface ConversationSummary {
-  readonly id: ConversationId;
-  readonly type: ConversationType;
-  readonly encryption: Encryption;
-  readonly name: string | null;
-  readonly participantIds: readonly AccountId[];
-  readonly lastSeq: number;
-  readonly lastMessageId: MessageId | null;
-  readonly lastActivity: number;
-  readonly messageCount: number;
-  readonly retentionSeconds: number | null;
-  readonly createdAt: number;
-}
-
-interface SummarySqlRow {
-  id: ConversationId;
-  kind: number;
-  encryption: number;
-  name: string | null;
-  participants: AccountId[];
-  last_seq: number;
-  last_message_id: MessageId | null;
-  last_activity: Date;
-  counted: number;
-  retention_seconds: number | null;
-  created_at: Date;
-}
-
-const SUMMARY_COLUMNS = `c.id, c.kind, c.encryption, c.name, c.last_seq, c.last_message_id, c.last_activity, c.counted,
-  c.retention_seconds, c.created_at,
-  array(select p.account::text from members p where p.conversation = c.id and p.left_seq is null
-        order by p.joined_seq, p.account) as participants`;
-
-const FIND_SUMMARY = `select ${SUMMARY_COLUMNS} from conversations c
-  join members m on m.conversation = c.id and m.account = $2 and m.left_seq is null
-  where c.id = $1`;
-
-/** Finds a conversation that an account is a member of. Index: members_open. */
-export async function findSummary(
-  sql: Sql,
-  id: ConversationId,
-  account: AccountId,
-): Promise<ConversationSummary | null> {
-  const [row] = await sql.query<SummarySqlRow>(FIND_SUMMARY, [id, account]);
-  return row === undefined ? null : toSummary(row);
-}
-
-const LIST_SUMMARIES = `select ${SUMMARY_COLUMNS} from members m join conversations c on c.id = m.conversation
-  where m.account = $1 and m.left_seq is null and not exists (
-      select 1 from withheld w where w.conversation = m.conversation and w.reader = m.account and w.from_seq = 1 and w.to_seq is null)
-    and ($2::timestamptz is null or (c.last_activity, c.id) < ($2::timestamptz, $3::uuid))
-  order by c.last_activity desc, c.id desc limit $4`;
-
-/** Lists an account's conversations, the latest activity first. Index: members_account. */
-export async function listSummaries(
-  sql: Sql,
-  account: AccountId,
-  behind: PagePlace<ConversationId> | null,
-  limit: number,
-): Promise<ConversationSummary[]> {
-  const rows = await sql.query<SummarySqlRow>(LIST_SUMMARIES, [
-    account,
-    behind === null ? null : new Date(behind.at).toISOString(),
-    behind?.id ?? null,
-    limit,
-  ]);
-  return rows.map(toSummary);
-}
-
-function toSummary(row: SummarySqlRow): ConversationSummary {
-  return {
-    id: row.id,
-    type: nameOf(CONVERSATION_KINDS, row.kind),
-    encryption: nameOf(ENCRYPTIONS, row.encryption),
-    name: row.name,
-    participantIds: row.participants,
-    lastSeq: row.last_seq,
-    lastMessageId: row.last_message_id,
-    lastActivity: row.last_activity.getTime(),
-    messageCount: row.counted,
-    retentionSeconds: row.retention_seconds,
-    createdAt: row.created_at.getTime(),
   };
 }
 

@@ -5,7 +5,7 @@
  * moves back.
  */
 import type { Connection, Database } from "../platform/postgres.ts";
-import type { ConversationId } from "../protocol/mod.ts";
+import type { AccountId, ConversationId } from "../protocol/mod.ts";
 import { type DeviceCursor, type ReadCursor, writeDeviceCursors, writeReadCursors } from "./cursors_store.ts";
 
 /** What a {@link CursorWriter} may be told. */
@@ -47,6 +47,11 @@ export class CursorWriter implements AsyncDisposable {
     this.#bound(this.#reads);
   }
 
+  /** Writes what waits where an account's own read marks are among it. Never rejects. */
+  async settle(accountId: AccountId): Promise<void> {
+    if (this.#flushing !== undefined || this.#holdsReadsOf(accountId)) await this.flush();
+  }
+
   /** Writes all that waits. Never rejects: what could not be written waits for the next time. */
   async flush(): Promise<void> {
     // What came in while a flush was under way goes with the one after it.
@@ -80,6 +85,11 @@ export class CursorWriter implements AsyncDisposable {
       for (const cursor of reads) keepHighest(this.#reads, `${cursor.accountId} ${cursor.conversationId}`, cursor);
       this.#trim();
     }
+  }
+
+  #holdsReadsOf(accountId: AccountId): boolean {
+    for (const cursor of this.#reads.values()) if (cursor.accountId === accountId) return true;
+    return false;
   }
 
   /** Writes ahead of time what is much; while a write is under way and as much again waits, forgets the oldest. */

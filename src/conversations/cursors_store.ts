@@ -61,11 +61,18 @@ export async function writeDeviceCursors(sql: Sql, cursors: readonly DeviceCurso
   );
 }
 
+/*
+ * As a rule somebody has read everything there is; else the event's own row knows how many count up to it
+ * (0034). A dm that was cleared has a higher count already.
+ */
 const WRITE_READ_CURSORS = `
-update members m set read_seq = least(g.seq, c.last_seq)
+update members m
+set read_seq = s.seq, changed_at = clock_timestamp(), counted_read = greatest(m.counted_read,
+      case when s.seq = c.last_seq then c.counted else counted_at(c.id, s.seq) end)
 from unnest($1::uuid[], $2::uuid[], $3::bigint[]) g(account, conversation, seq)
 join conversations c on c.id = g.conversation
-where m.conversation = g.conversation and m.account = g.account and m.left_seq is null and m.read_seq < g.seq`;
+cross join lateral (select least(g.seq, c.last_seq) as seq) s
+where m.conversation = g.conversation and m.account = g.account and m.left_seq is null and m.read_seq < s.seq`;
 
 /** Raises the read cursors of present members. */
 export async function writeReadCursors(sql: Sql, cursors: readonly ReadCursor[]): Promise<void> {

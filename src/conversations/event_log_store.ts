@@ -7,7 +7,9 @@ import { booleanArray, intArray, smallintArray, uuidArray } from "../platform/po
 import type { AccountId, ConversationId, MessageId } from "../protocol/mod.ts";
 
 /** What an event is, as `events.kind` stores it. */
-export const EVENT_KINDS = { message: 1, membership: 2, notice: 3, edit: 4, deletion: 5, reaction: 6 } as const;
+export const EVENT_KINDS = {
+  ...{ message: 1, membership: 2, notice: 3, edit: 4, deletion: 5, reaction: 6, change: 7 },
+} as const;
 
 /** A kind of event. */
 export type EventKind = keyof typeof EVENT_KINDS;

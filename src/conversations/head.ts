@@ -1,9 +1,9 @@
 /** A conversation as a node knows it. `heads.ts` keeps them. */
-import type { AccountId, ConversationId, ConversationType, Encryption } from "../protocol/mod.ts";
+import type { AccountId, ConversationId, ConversationType, Encryption, Role } from "../protocol/mod.ts";
 
 /** A member as the node knows it. */
 export interface Member {
-  readonly role: "owner" | "admin" | "member";
+  readonly role: Role;
   readonly joinedSeq: number;
   readonly canSend: boolean;
 }

@@ -1,5 +1,6 @@
 /** From a row of the log to an entry that clients may see. */
 import {
+  type ConversationChange,
   type Deletion,
   type Edit,
   type LogEntry,
@@ -48,6 +49,8 @@ export function toLogEntry(sealer: Sealer, conversation: Pick<Head, "id" | "data
       return { ...base, kind: "deletion", content: read(row, () => parse(body) as Deletion) };
     case EVENT_KINDS.reaction:
       return { ...base, kind: "reaction", content: sealed<Reaction>() };
+    case EVENT_KINDS.change:
+      return { ...base, kind: "change", content: read(row, () => parse(body) as ConversationChange) };
     default:
       // Written by a newer version: its place in the log is kept, and what it says is for clients of that one.
       return { ...base, kind: "tombstone", content: { reason: "unknown" } };

@@ -4,7 +4,7 @@
  * there, under the lock.
  */
 import type { Sql } from "../platform/postgres.ts";
-import type { AccountId, ConversationId, ConversationType, Encryption, MessageId } from "../protocol/mod.ts";
+import type { AccountId, ConversationId, ConversationType, Encryption, MessageId, Role } from "../protocol/mod.ts";
 import { isLockTimeout, placeOf } from "./event_log_store.ts";
 
 /** How `conversations.kind` stores a type. */
@@ -14,7 +14,14 @@ export const CONVERSATION_KINDS = { dm: 1, group: 2, channel: 3 } as const satis
 export const ENCRYPTIONS = { mls: 1, opaque: 2, server: 3 } as const satisfies Record<Encryption, number>;
 
 /** How `members.role` stores a role. */
-export const ROLES = { owner: 1, admin: 2, member: 3 } as const;
+export const ROLES = { owner: 1, admin: 2, member: 3 } as const satisfies Record<Role, number>;
+
+/** The name of a stored number. */
+export function nameOf<Name extends string>(names: Readonly<Record<Name, number>>, value: number): Name {
+  const found = (Object.keys(names) as Name[]).find((name) => names[name] === value);
+  if (found === undefined) throw new Error(`Teach this version the stored value ${value}`);
+  return found;
+}
 
 /** What {@link insertConversation} stores. */
 export interface NewConversation {
@@ -188,7 +195,7 @@ export async function changeMembership(sql: Sql, input: MembershipChangeRequest)
 }
 
 /** The driver writes a Uint8Array that is no Buffer as an object. */
-function bytes(value: Uint8Array | null): Buffer | null {
+export function bytes(value: Uint8Array | null): Buffer | null {
   return value === null ? null : Buffer.from(value.buffer, value.byteOffset, value.byteLength);
 }
 

@@ -2,7 +2,7 @@
  * Conversations and their logs: who is in them, what was said, and how far each device is.
  *
  * Owns: the tables conversations, members, withheld, events, edits, reactions, hidden_messages, device_cursors,
- * device_sync, confirmations;
+ * device_sync, confirmations, endings;
  * the lanes that write the log; the cache of heads; cursors on their way to the database.
  *
  * - An entry is answered after its commit, never before, and has one seq for ever.
@@ -14,7 +14,7 @@
 export { announceKey, type KeyChange } from "./announce_key.ts";
 export { type ReactInput, type ReactResult, react } from "./change_message.ts";
 export { contactsAmong } from "./contacts_store.ts";
-export { type ConversationSummary, countConversations } from "./conversations_store.ts";
+export { countConversations } from "./conversations_store.ts";
 export { type CreateConversationInput, type CreatedConversation, createConversation } from "./create_conversation.ts";
 export type { ConversationsDeps, Delivery } from "./deps.ts";
 export type { BehindRow, PageRequest } from "./events_store.ts";
@@ -45,4 +45,5 @@ export {
   submitMessage,
 } from "./send_message.ts";
 export { ensureServerChannel, type ServerChannel } from "./server_channel.ts";
+export type { ConversationSummary } from "./summaries_store.ts";
 export { confirmDelivered, listUndelivered, type UndeliveredPage } from "./undelivered.ts";

@@ -15,6 +15,7 @@ import type { ConversationsDeps, Delivery } from "./deps.ts";
 import type { Head } from "./head.ts";
 import { changeMembership, type MembershipRefusal } from "./membership_store.ts";
 import { recipientsOf } from "./send_message.ts";
+import { findParticipant, listParticipantRows, type Participant } from "./summaries_store.ts";
 
 /** A channel may be of any size; what a node keeps of it has a bound all the same (`heads.ts`). */
 const CHANNEL_MEMBERS = 1_000_000;
@@ -102,6 +103,35 @@ export async function requireMember(deps: ConversationsDeps, accountId: AccountI
   if (head !== null && !head.members.has(accountId)) head = await deps.heads.atLeast(id, head.membersVersion + 1);
   if (head === null || !head.members.has(accountId)) throw new DomainError("conversation_not_found");
   return head;
+}
+
+/** One page of who is in a conversation, by account id; else `conversation_not_found`. */
+export async function listParticipants(
+  deps: ConversationsDeps,
+  input: {
+    readonly accountId: AccountId;
+    readonly conversationId: ConversationId;
+    /** The last account of the page before; `null`: from the beginning. */
+    readonly beyond: AccountId | null;
+    readonly limit: number;
+  },
+): Promise<{ readonly participants: readonly Participant[]; readonly next: AccountId | null }> {
+  const { accountId, conversationId, beyond, limit } = input;
+  await getParticipant(deps, conversationId, accountId);
+  const found = await listParticipantRows(deps.db, conversationId, beyond, limit + 1);
+  const participants = found.slice(0, limit);
+  return { participants, next: found.length > limit ? (participants.at(-1)?.accountId ?? null) : null };
+}
+
+/** Somebody who is in a conversation; else `conversation_not_found`. */
+export async function getParticipant(
+  deps: ConversationsDeps,
+  conversationId: ConversationId,
+  accountId: AccountId,
+): Promise<Participant> {
+  const participant = await findParticipant(deps.db, conversationId, accountId);
+  if (participant === null) throw new DomainError("conversation_not_found");
+  return participant;
 }
 
 /** The last seq that a member may see, or `null` for who is none. */

@@ -7,10 +7,13 @@ import {
   type LogEntry,
   type PagePlace,
 } from "../protocol/mod.ts";
-import { type ConversationSummary, findSummary, listSummaries } from "./conversations_store.ts";
 import type { ConversationsDeps } from "./deps.ts";
 import { listHistory } from "./events_store.ts";
 import { listReactions } from "./message_changes_store.ts";
+import { type ConversationSummary, findSummary, listGone, listSummaries, settledAt } from "./summaries_store.ts";
+
+/** Participants who are named in a list; one conversation alone names `LIMITS.participants`. */
+const NAMED_IN_LISTS = 20;
 
 /** A conversation that the account is a member of; else `conversation_not_found`. */
 export async function getConversation(
@@ -18,24 +21,53 @@ export async function getConversation(
   accountId: AccountId,
   id: ConversationId,
 ): Promise<ConversationSummary> {
-  const summary = await findSummary(deps.db, id, accountId);
+  await deps.cursors.settle(accountId);
+  const summary = await findSummary(deps.db, id, accountId, LIMITS.participants);
   if (summary === null) throw new DomainError("conversation_not_found");
   return summary;
 }
 
-/** One page of an account's conversations, the latest activity first. */
+/** Which part of an account's list. Times are milliseconds since the epoch. */
+export interface ListConversationsInput {
+  readonly accountId: AccountId;
+  /** The `sync` of an earlier list: then only what changed after that; `null`: all. */
+  readonly since: number | null;
+  readonly behind: PagePlace<ConversationId> | null;
+  /** The `sync` of this list's first page; `null` on the first page itself. */
+  readonly sync: number | null;
+  readonly limit: number;
+}
+
+/** One page of a list. */
+export interface ConversationPage {
+  readonly conversations: readonly ConversationSummary[];
+  /** On the first page of a list with `since`: what is no longer in the list. */
+  readonly left: readonly ConversationId[];
+  readonly next: PagePlace<ConversationId> | null;
+  /** From here a later list goes on. It belongs to the first page: what moves up meanwhile comes then. */
+  readonly sync: number;
+}
+
+/**
+ * One page of an account's conversations, the latest activity first. Read marks that this node has taken are
+ * in it; those that another took may come up to 10 s later.
+ */
 export async function listConversations(
   deps: ConversationsDeps,
-  input: { readonly accountId: AccountId; readonly behind: PagePlace<ConversationId> | null; readonly limit: number },
-): Promise<{
-  readonly conversations: readonly ConversationSummary[];
-  readonly next: PagePlace<ConversationId> | null;
-}> {
-  const found = await listSummaries(deps.db, input.accountId, input.behind, input.limit + 1);
-  const conversations = found.slice(0, input.limit);
+  input: ListConversationsInput,
+): Promise<ConversationPage> {
+  const { accountId, since, behind, limit } = input;
+  await deps.cursors.settle(accountId);
+  // Before the list is read: see settled_at (0034).
+  const sync = input.sync ?? (await settledAt(deps.db));
+  const found = await listSummaries(deps.db, {
+    ...{ account: accountId, since, behind, limit: limit + 1, participants: NAMED_IN_LISTS },
+  });
+  const left = since === null || behind !== null ? [] : await listGone(deps.db, accountId, since);
+  const conversations = found.slice(0, limit);
   const last = conversations.at(-1);
-  const more = found.length > input.limit && last !== undefined;
-  return { conversations, next: more ? { at: last.lastActivity, id: last.id } : null };
+  const more = found.length > limit && last !== undefined;
+  return { conversations, left, next: more ? { at: last.lastActivity, id: last.id } : null, sync };
 }
 
 /**

@@ -1,6 +1,6 @@
 /**
- * The keeper of the retention: makes partitions ahead of time, removes bodies that expired, and
- * drops partitions that are over (partitions.ts).
+ * The keeper of the retention: makes partitions ahead of time, removes bodies that expired, drops
+ * partitions that are over (partitions.ts), and empties what was ended (delete_conversation.ts).
  *
  * - Every node starts one; at each turn one of them gets the advisory lock and works.
  * - Each turn uses a connection of its own, because a detach outlasts the pool's deadlines.
@@ -11,6 +11,7 @@
  * Needs a role that owns the tables; give it a database of its own where the application's may not.
  */
 import type { Database } from "../platform/postgres.ts";
+import { emptyEndings } from "./delete_conversation.ts";
 import { ensurePartitions, type Purged, purgeExpired } from "./partitions.ts";
 import { becomeKeeper, databaseTime } from "./retention_store.ts";
 
@@ -72,5 +73,6 @@ async function makeTurn(db: Database, options: RetentionOptions, signal: AbortSi
   if (!(await becomeKeeper(connection))) return null;
   const now = options.now?.() ?? (await databaseTime(connection));
   await ensurePartitions(connection, now);
+  await emptyEndings(connection, signal);
   return await purgeExpired(connection, now, signal); // awaited: the connection closes when this returns
 }

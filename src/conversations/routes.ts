@@ -2,8 +2,6 @@
 import { Elysia } from "elysia";
 import { z } from "zod";
 import {
-  AccountId,
-  AddParticipantBody,
   ConversationId,
   CreateConversationBody,
   type EventFrame,
@@ -12,20 +10,17 @@ import {
   type LogEntry,
   newMessageId,
   PostMessageBody,
-  readPagePlace,
   toEventFrame,
-  writePagePlace,
 } from "../protocol/mod.ts";
-import type { ConversationSummary } from "./conversations_store.ts";
+import { listCursor, readListCursor, summaryAnswer } from "./conversation_answer.ts";
 import { createConversation } from "./create_conversation.ts";
+import { groupRoutes } from "./group_routes.ts";
 import { singleMessageRoutes } from "./message_routes.ts";
-import { addParticipant, removeParticipant } from "./participants.ts";
 import { getConversation, listConversations, listMessages, type MessagePage } from "./read_conversations.ts";
 import type { ConversationRoutesContext } from "./routes_context.ts";
 import { sendMessage } from "./send_message.ts";
 
 const ConversationParams = z.object({ id: ConversationId });
-const ParticipantParams = z.object({ id: ConversationId, user_id: AccountId });
 
 /** The routes of this slice. */
 export function conversationRoutes(context: ConversationRoutesContext) {
@@ -57,15 +52,17 @@ function ofConversations(context: ConversationRoutesContext) {
       "/",
       async ({ query, request }) => {
         const caller = await authenticate(request);
-        const behind = readPagePlace(query.cursor, ConversationId);
         const page = await listConversations(conversations, {
           accountId: caller.accountId,
-          behind,
+          ...readListCursor(query.cursor),
+          since: query.since === undefined ? null : Number(query.since),
           limit: query.limit,
         });
         return {
           conversations: page.conversations.map(summaryAnswer),
-          next: writePagePlace(page.next),
+          left: page.left,
+          next: listCursor(page),
+          sync: String(page.sync),
         };
       },
       { query: ListConversationsQuery },
@@ -78,33 +75,8 @@ function ofConversations(context: ConversationRoutesContext) {
       },
       { params: ConversationParams },
     )
-    .use(participantRoutes(context))
+    .use(groupRoutes(context))
     .use(messageRoutes(context));
-}
-
-function participantRoutes({ conversations, authenticate, deliver }: ConversationRoutesContext) {
-  return new Elysia({ name: "participants" })
-    .post(
-      "/:id/participants",
-      async ({ params, body, request, set }) => {
-        const caller = await authenticate(request);
-        const change = { actorId: caller.accountId, conversationId: params.id, accountId: body.user_id };
-        deliver(await addParticipant(conversations, change));
-        set.status = 201;
-        return summaryAnswer(await getConversation(conversations, caller.accountId, params.id));
-      },
-      { params: ConversationParams, body: AddParticipantBody },
-    )
-    .delete(
-      "/:id/participants/:user_id",
-      async ({ params, request, set }) => {
-        const caller = await authenticate(request);
-        const change = { actorId: caller.accountId, conversationId: params.id, accountId: params.user_id };
-        deliver(await removeParticipant(conversations, change));
-        set.status = 204;
-      },
-      { params: ParticipantParams },
-    );
 }
 
 function messageRoutes({ conversations, authenticate, deliver }: ConversationRoutesContext) {
@@ -150,20 +122,4 @@ function shown({ reactions }: MessagePage, entry: LogEntry): EventFrame {
   const own = reactions.get(entry.seq);
   if (own === undefined || frame.type !== "message") return frame;
   return { ...frame, reactions: own.map(({ accountId, emoji }) => ({ user_id: accountId, emoji })) };
-}
-
-function summaryAnswer(summary: ConversationSummary) {
-  return {
-    id: summary.id,
-    conversation_type: summary.type,
-    encryption: summary.encryption,
-    name: summary.name,
-    participant_ids: summary.participantIds,
-    last_seq: summary.lastSeq,
-    last_message_id: summary.lastMessageId,
-    last_activity: new Date(summary.lastActivity).toISOString(),
-    message_count: summary.messageCount,
-    retention_seconds: summary.retentionSeconds,
-    created_at: new Date(summary.createdAt).toISOString(),
-  };
 }

@@ -89,7 +89,7 @@ const CONFIRM = `insert into confirmations (conversation, account, seq)
  * what it passes needs no confirmation of its own any more. The member row is locked first, and
  * what waits is looked up by the second statement, which sees what others confirmed meanwhile.
  */
-const LOCK_MEMBER = `select m.delivered_seq from members m
+const LOCK_MEMBER = `select greatest(m.delivered_seq, m.joined_seq - 1) as delivered_seq from members m
   where m.conversation = $1 and m.account = $2 and m.left_seq is null for no key update`;
 const FOLD = `
 update members m set delivered_seq = greatest(m.delivered_seq, f.seq)

@@ -3,7 +3,7 @@
  * to. Nothing is parsed by them at run time. Times are ISO 8601, UTC.
  */
 import { z } from "zod";
-import { ConversationType, Encryption, MessageContent } from "./content.ts";
+import { ConversationType, Encryption, MessageContent, Role } from "./content.ts";
 import { ERRORS, type ErrorCode } from "./errors.ts";
 import { AccountId, ConversationId, DeviceId, MessageId, SessionId } from "./ids.ts";
 import { LastSeenTo, UserStatus } from "./people.ts";
@@ -145,8 +145,21 @@ export const ConversationAnswer = z.strictObject({
   conversation_type: ConversationType,
   encryption: Encryption,
   name: z.string().nullable(),
+  /** The first of them by joining: 1,000 at most, in lists 20. */
   participant_ids: z.array(AccountId),
+  participant_count: z.int().min(1),
+  /** The caller's own. */
+  role: Role,
   last_seq: z.int().min(0),
+  /** Nothing below this seq is the caller's to read. */
+  first_seq: Seq,
+  /** Up to here the caller has read, on any device. */
+  read_seq: z.int().min(0),
+  /** Messages beyond `read_seq`, the caller's own included. */
+  unread_count: z.int().min(0),
+  muted_until: Time.nullable(),
+  archived: z.boolean(),
+  pinned: z.boolean(),
   last_message_id: MessageId.nullable(),
   last_activity: Time,
   message_count: z.int().min(0),
@@ -157,6 +170,22 @@ export const ConversationAnswer = z.strictObject({
 /** `GET /api/conversations`. */
 export const ConversationsAnswer = z.strictObject({
   conversations: z.array(ConversationAnswer),
+  /** Of a list with `since`: ids of conversations that are the caller's no more, or were cleared. */
+  left: z.array(ConversationId),
+  /** The `cursor` of the following page. */
+  next: z.string().nullable(),
+  /** The `since` of a later list; the same on all pages of this one. */
+  sync: z.string(),
+});
+
+const Participant = z.strictObject({ user_id: AccountId, role: Role, joined_at: Time });
+
+/** `PUT /api/conversations/{id}/participants/{user_id}`. */
+export const ParticipantAnswer = Participant;
+
+/** `GET /api/conversations/{id}/participants`. */
+export const ParticipantsAnswer = z.strictObject({
+  participants: z.array(Participant),
   /** The `cursor` of the following page. */
   next: z.string().nullable(),
 });
@@ -214,6 +243,14 @@ export const EventAnswer = z.discriminatedUnion("type", [
     type: z.literal("tombstone"),
     ...Entry,
     reason: z.enum(["deleted", "expired", "hidden", "unknown"]),
+  }),
+  z.strictObject({
+    type: z.literal("change"),
+    ...Entry,
+    name: z.string().optional(),
+    user_id: AccountId.optional(),
+    role: Role.optional(),
+    settings: z.strictObject({ retention_seconds: z.int().nullable() }).optional(),
   }),
 ]);
 

@@ -68,10 +68,25 @@ function isOneGrapheme(text: string): boolean {
 /** Seconds until the message expires; absent means the conversation's retention. */
 export const ExpiresIn = z.int().min(1).max(LIMITS.expirySeconds);
 
-/** What a membership event says. `user_ids` are those it happened to. */
+/** What a member may do: owners and admins change the conversation and its members; there is one owner. */
+export const Role = z.enum(["owner", "admin", "member"]);
+/** See {@link Role}. */
+export type Role = z.infer<typeof Role>;
+
+/** What a membership event says. `user_ids` are those it happened to. `ended`: everybody, so nobody sees it. */
 export interface MembershipChange {
-  readonly change: "created" | "joined" | "left" | "removed";
+  readonly change: "created" | "joined" | "left" | "removed" | "ended";
   readonly user_ids: readonly AccountId[];
+}
+
+/** What a `change` entry says of a conversation: only what is different from now on. */
+export interface ConversationChange {
+  readonly name?: string;
+  /** Whose role changed, and to which. Where it is `owner`, who gave it is an admin now. */
+  readonly user_id?: AccountId;
+  readonly role?: Role;
+  /** Seconds that messages live from now on; `null`: they are kept. */
+  readonly settings?: { readonly retention_seconds: number | null };
 }
 
 /** What the server itself has to say in a conversation: a member published another public key. */
@@ -132,6 +147,7 @@ export type LogEntry =
   | (LogEntryBase & { readonly kind: "message"; readonly content: MessageContent & Edited })
   | (LogEntryBase & { readonly kind: "membership"; readonly content: MembershipChange })
   | (LogEntryBase & { readonly kind: "notice"; readonly content: Notice })
+  | (LogEntryBase & { readonly kind: "change"; readonly content: ConversationChange })
   | (LogEntryBase & { readonly kind: "edit"; readonly content: Edit })
   | (LogEntryBase & { readonly kind: "deletion"; readonly content: Deletion })
   | (LogEntryBase & { readonly kind: "reaction"; readonly content: Reaction })

@@ -5,6 +5,7 @@
  */
 import { z } from "zod";
 import {
+  type ConversationChange,
   type Deletion,
   type Edit,
   type Edited,
@@ -129,11 +130,24 @@ export type EventFrame = {
       readonly user_id: AccountId;
       readonly fingerprint: string;
     }
+  | ({ readonly type: "change" } & ConversationChange)
   | ({ readonly type: "edit" } & Edit)
   | ({ readonly type: "deletion" } & Deletion)
   | ({ readonly type: "reaction" } & Reaction)
   | ({ readonly type: "tombstone" } & Tombstone)
 );
+
+/** A person's own settings of a conversation, to all their devices [SET-1]. */
+export interface SettingsFrame {
+  readonly type: "settings";
+  readonly conversation_id: ConversationId;
+  /** No sound until then, ISO 8601; `null`: not muted. */
+  readonly muted_until: string | null;
+  readonly archived: boolean;
+  readonly pinned: boolean;
+  /** Nothing below this seq is theirs to read. */
+  readonly first_seq: number;
+}
 
 /** The server's first frame on an authenticated socket, and its answer to `authenticate` [AUTH-4]. */
 export interface WelcomeFrame {
@@ -178,6 +192,7 @@ export type ServerFrame =
   | { readonly type: "caught_up" }
   | { readonly type: "resync" }
   | { readonly type: "truncated"; readonly conversation_id: ConversationId; readonly truncated_before: number }
+  | SettingsFrame
   | { readonly type: "conversation_left"; readonly conversation_id: ConversationId; readonly left_seq: number }
   | {
       readonly type: "message_read";

@@ -19,6 +19,8 @@ import {
   MessageAnswer,
   MessagesAnswer,
   OwnProfileAnswer,
+  ParticipantAnswer,
+  ParticipantsAnswer,
   PrivateKeyAnswer,
   PublicKeyAnswer,
   ReactionAnswer,
@@ -65,6 +67,9 @@ const SENDING = [
   ...["id_out_of_window", "too_many_in_flight", "busy", "overloaded"],
 ] as const satisfies readonly ErrorCode[];
 const CHANGING = ["message_not_found", "forbidden", "busy"] as const satisfies readonly ErrorCode[];
+const CHANGING_CONVERSATION = [
+  ...["conversation_not_found", "forbidden", "conflict", "id_out_of_window", "busy", "overloaded"],
+] as const satisfies readonly ErrorCode[];
 const MAILING = ["mail_disabled", "overloaded"] as const satisfies readonly ErrorCode[];
 const SOCKET = ["upgrade_required", "forbidden", "https_required"] as const satisfies readonly ErrorCode[];
 
@@ -216,6 +221,31 @@ export const OPERATIONS: Operations = {
     ...{ ...conversation, summary: "Show one of the caller's conversations" },
     answers: { 200: ConversationAnswer },
     errors: ["conversation_not_found"],
+  },
+  "PUT /api/conversations/{id}": {
+    ...{ ...conversation, summary: "Rename a group, or say how long its messages live" },
+    answers: { 200: ConversationAnswer },
+    errors: CHANGING_CONVERSATION,
+  },
+  "DELETE /api/conversations/{id}": {
+    ...{ ...conversation, summary: "End a group for everybody, or clear a dm for the caller" },
+    answers: { 204: null },
+    errors: ["conversation_not_found", "use_leave", "busy", "overloaded"],
+  },
+  "PUT /api/conversations/{id}/settings": {
+    ...{ ...conversation, summary: "Mute, archive or pin a conversation, for the caller alone" },
+    answers: { 200: ConversationAnswer },
+    errors: ["conversation_not_found"],
+  },
+  "GET /api/conversations/{id}/participants": {
+    ...{ ...conversation, summary: "List who is in a conversation" },
+    answers: { 200: ParticipantsAnswer },
+    errors: ["conversation_not_found"],
+  },
+  "PUT /api/conversations/{id}/participants/{user_id}": {
+    ...{ ...conversation, summary: "Give a member another role; owner: hand the group over" },
+    answers: { 200: ParticipantAnswer },
+    errors: [...CHANGING_CONVERSATION, "user_not_found"],
   },
   "POST /api/conversations/{id}/participants": {
     ...{ ...conversation, summary: "Add somebody to a group" },

@@ -1,6 +1,6 @@
 /** The bodies, parameters and answers of the HTTP API (family B of the contracts), under `/api`. */
 import { z } from "zod";
-import { ConversationType, Emoji, Encryption, ExpiresIn, MessageContent } from "./content.ts";
+import { ConversationType, Emoji, Encryption, ExpiresIn, MessageContent, Role } from "./content.ts";
 import { AccountId, DeviceId, MessageId, SessionId } from "./ids.ts";
 import { LIMITS } from "./limits.ts";
 
@@ -144,6 +144,40 @@ export const CreateConversationBody = z.object({
   retention_seconds: ExpiresIn.optional(),
 });
 
+/**
+ * `PUT /api/conversations/{id}`. `retention_seconds` is for what comes after it; `null` keeps messages.
+ * The same `id` again is the same change.
+ */
+export const UpdateConversationBody = z
+  .object({
+    id: MessageId.optional(),
+    name: DisplayName.optional(),
+    retention_seconds: ExpiresIn.nullable().optional(),
+  })
+  .refine((body) => body.name !== undefined || body.retention_seconds !== undefined, {
+    error: "must hold name or retention_seconds",
+  });
+
+/** `PUT /api/conversations/{id}/settings`: the caller's own. */
+export const ConversationSettingsBody = z
+  .object({
+    muted_until: z.iso.datetime().nullable().optional(),
+    archived: z.boolean().optional(),
+    pinned: z.boolean().optional(),
+  })
+  .refine((body) => Object.values(body).some((value) => value !== undefined), {
+    error: "must hold muted_until, archived or pinned",
+  });
+
+/** `PUT /api/conversations/{id}/participants/{user_id}`. The same `id` again is the same change. */
+export const SetRoleBody = z.object({ id: MessageId.optional(), role: Role });
+
+/** `GET /api/conversations/{id}/participants`, by user id; `cursor` is the `next` of the page before. */
+export const ListParticipantsQuery = z.object({
+  limit: z.coerce.number().int().min(1).max(200).default(50),
+  cursor: AccountId.optional(),
+});
+
 /** `POST /api/conversations/{id}/participants`. */
 export const AddParticipantBody = z.object({ user_id: AccountId });
 
@@ -196,8 +230,15 @@ export const ListHiddenQuery = z.object({
   after: z.coerce.number().int().min(0).default(0),
 });
 
-/** `GET /api/conversations`: newest first; `cursor` is the `next` of the page before. */
+/**
+ * `GET /api/conversations`: newest first; `cursor` is the `next` of the page before. `since` is the `sync` of
+ * an earlier list: then only what changed after that.
+ */
 export const ListConversationsQuery = z.object({
   limit: pageLimit(200, 50),
   cursor: z.string().max(100).optional(),
+  since: z
+    .string()
+    .regex(/^\d{1,14}$/, { error: "must be the sync of an earlier list" })
+    .optional(),
 });

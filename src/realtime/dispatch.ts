@@ -113,12 +113,10 @@ async function markRead(
   if (wait > 0) throw new DomainError("rate_limited", { details: { retry_after_ms: wait } });
   if (!actor.hasRead(conversationId, seq)) return;
   deps.conversations.cursors.read({ accountId, conversationId, seq });
-  await tellOthers(deps, actor, conversationId, {
-    type: "message_read",
-    conversation_id: conversationId,
-    user_id: accountId,
-    seq,
-  });
+  const frame = { type: "message_read", conversation_id: conversationId, user_id: accountId, seq } as const;
+  // The person's own devices are told whomever else it concerns: what is read on one is read on all.
+  deps.signal([accountId], deps.codec.encode(frame));
+  await tellOthers(deps, actor, conversationId, frame);
 }
 
 /** Whether one of the two people of a dm blocks the other: then neither is told what the other does. */

@@ -49,11 +49,13 @@ export class Router {
     const place = { conversationId: entry.conversationId, seq: entry.seq };
     if (stored) {
       const text = this.#options.codec.encodeEvent(entry);
-      const members = entry.kind === "membership" ? ({ members: true } as const) : {};
+      // Who is a member, and in which role, is kept by nodes.
+      const outdates = entry.kind === "membership" || entry.kind === "change";
+      const members = outdates ? ({ members: true } as const) : {};
       this.#send({ type: "event", to: recipients, ...place, at: entry.createdAt, text, ...members });
     } else this.#send({ type: "doorbell", to: recipients, ...place });
     // Who left does not see the entry, but reads what came before it and that it is over.
-    if (delivery.left !== undefined) this.#send({ type: "doorbell", to: delivery.left, ...place });
+    if (delivery.left !== undefined) this.#send({ type: "doorbell", to: delivery.left, ...place, members: true });
   }
 
   /** Says that there may be something new for these accounts. */

@@ -234,6 +234,37 @@ export const ROUTES: Readonly<Record<string, Row>> = {
     missing: ({ nothing }) => ({ path: `/api/conversations/${nothing}` }),
     outcomes: members("200"),
   },
+  "PUT /api/conversations/{id}": {
+    send: ({ group }) => ({ path: `/api/conversations/${group}`, body: { name: "Renamed" } }),
+    missing: ({ nothing }) => ({ path: `/api/conversations/${nothing}`, body: { name: "Renamed" } }),
+    outcomes: { ...members("403 forbidden"), admin: "200" },
+  },
+  "DELETE /api/conversations/{id}": {
+    send: ({ group }) => ({ path: `/api/conversations/${group}` }),
+    missing: ({ nothing }) => ({ path: `/api/conversations/${nothing}` }),
+    outcomes: { ...members("403 use_leave"), admin: "204" },
+  },
+  "PUT /api/conversations/{id}/settings": {
+    send: ({ group }) => ({ path: `/api/conversations/${group}/settings`, body: { pinned: true } }),
+    missing: ({ nothing }) => ({ path: `/api/conversations/${nothing}/settings`, body: { pinned: true } }),
+    outcomes: members("200"),
+  },
+  "GET /api/conversations/{id}/participants": {
+    send: ({ group }) => ({ path: `/api/conversations/${group}/participants` }),
+    missing: ({ nothing }) => ({ path: `/api/conversations/${nothing}/participants` }),
+    outcomes: members("200"),
+  },
+  "PUT /api/conversations/{id}/participants/{user_id}": {
+    send: ({ group, bystander }) => ({
+      path: `/api/conversations/${group}/participants/${bystander}`,
+      body: { role: "admin" },
+    }),
+    missing: ({ nothing, bystander }) => ({
+      path: `/api/conversations/${nothing}/participants/${bystander}`,
+      body: { role: "admin" },
+    }),
+    outcomes: { ...members("403 forbidden"), admin: "200" },
+  },
   "GET /api/conversations/{id}/messages": {
     send: ({ group }) => ({ path: `/api/conversations/${group}/messages` }),
     missing: ({ nothing }) => ({ path: `/api/conversations/${nothing}/messages` }),

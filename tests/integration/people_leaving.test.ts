@@ -344,6 +344,7 @@ describe("the schema", () => {
     "conversations.created_by": "in the log, which is exported; made null",
     "conversations.last_message_id": "no person's",
     "conversations.members_version": "no person's",
+    "endings.conversation": "no person's",
     "events.conversation": "no person's",
     "events.id": "no person's",
     "events.sender": "exported; the id stays as a number in the others' logs, until their partition goes",
