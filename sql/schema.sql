@@ -373,12 +373,13 @@ declare
   h_counted bigint[];
   h_version int[];
   h_keep    int[];
+  h_expire  int[];
 begin
   if p_wait then
     select array_agg(c.id), array_agg(c.ctid), array_agg(c.last_seq), array_agg(c.counted), array_agg(c.members_version),
-           array_agg(c.retention_seconds), max(c.last_activity)
-    into h_id, h_row, h_seq, h_counted, h_version, h_keep, v_newest
-    from (select c.id, c.ctid, c.last_seq, c.counted, c.members_version, c.retention_seconds, c.last_activity
+           array_agg(c.retention_seconds), array_agg(c.expire_seconds), max(c.last_activity)
+    into h_id, h_row, h_seq, h_counted, h_version, h_keep, h_expire, v_newest
+    from (select c.id, c.ctid, c.last_seq, c.counted, c.members_version, c.retention_seconds, c.expire_seconds, c.last_activity
           from conversations c where c.id = any (p_heads) order by c.id for no key update) c;
     v_now  := date_trunc('milliseconds', clock_timestamp());
     v_ms   := unix_ms(v_now);
@@ -408,7 +409,7 @@ begin
 
   insert into events (kept, day, conversation, seq, id, sender, kind, at, expires_at, counts, counted, digest, body)
   select h_keep[p_head[i]] is null, v_day, p_heads[p_head[i]], h_seq[p_head[i]] + p_place[i], p_id[i], p_sender[i], p_kind[i],
-         v_now, v_now + make_interval(secs => least(h_keep[p_head[i]], nullif(p_expire_after[i], -1))),
+         v_now, v_now + make_interval(secs => least(h_keep[p_head[i]], h_expire[p_head[i]], nullif(p_expire_after[i], -1))),
          p_counts[i], h_counted[p_head[i]] + p_counted[i],
          substr(p_digest, (i - 1) * 16 + 1, 16), substr(p_body, p_offset[i] + 1, p_length[i])
   from generate_series(1, v_events) i;
@@ -428,7 +429,7 @@ begin
          array_to_json(array(select h_seq[p_head[i]] + p_place[i] from generate_series(1, v_events) i)),
          array_to_json(p_version),
          array_to_json(array_fill(v_ms, array[v_events])),
-         array_to_json(array(select v_ms + 1000::double precision * least(h_keep[p_head[i]], nullif(p_expire_after[i], -1))
+         array_to_json(array(select v_ms + 1000::double precision * least(h_keep[p_head[i]], h_expire[p_head[i]], nullif(p_expire_after[i], -1))
                              from generate_series(1, v_events) i));
 end $function$;
 
@@ -467,14 +468,14 @@ begin
     select * from unnest(p_id, p_conversation, p_sender, p_version, p_kind, p_expire_after, p_counts, p_offset, p_length)
       with ordinality t (id, conversation, sender, version, kind, expire_after, counts, off, len, ord)),
   head as materialized (
-    select c.id, c.last_seq, c.counted, c.members_version, c.retention_seconds,
+    select c.id, c.last_seq, c.counted, c.members_version, c.retention_seconds, c.expire_seconds,
            greatest(v_now, c.last_activity) as at -- the clock may have been set back
     from conversations c where c.id = any (v_locked)),
   known as materialized (
     select e.id, e.conversation, e.seq, e.sender, e.kind, e.digest, e.at, e.expires_at
     from events e where e.id = any (p_id) and e.day >= v_from),
   judged as materialized (
-    select r.*, h.last_seq, h.counted, h.members_version, h.retention_seconds, h.at,
+    select r.*, h.last_seq, h.counted, h.members_version, h.retention_seconds, h.expire_seconds, h.at,
            k.seq as known_seq, k.at as known_at, k.expires_at as known_expires,
            case
              when k.id is not null and k.sender <> r.sender then 7
@@ -497,6 +498,7 @@ begin
            j.last_seq + row_number() over w as seq,
            j.counted + count(*) filter (where j.counts) over w as new_counted,
            least(j.at + make_interval(secs => j.retention_seconds),
+                 j.at + make_interval(secs => j.expire_seconds),
                  j.at + make_interval(secs => j.expire_after)) as expires_at
     from judged j where j.status = 0
     window w as (partition by j.conversation order by j.ord rows unbounded preceding)),

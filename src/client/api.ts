@@ -11,6 +11,8 @@ import {
   type EventFrame,
   type HiddenMessage,
   MessageId,
+  newMessageId,
+  Role,
   SessionId,
   type SignInBody,
   type SignUpBody,
@@ -36,7 +38,22 @@ export const Conversation = z.looseObject({
   name: z.string().nullable(),
   conversation_type: ConversationType,
   encryption: Encryption,
+  /** In lists not all of them. */
   participant_ids: z.array(AccountId),
+  participant_count: z.int(),
+  /** The caller's own. */
+  role: Role,
+  /** Nothing below this seq is the caller's to read. */
+  first_seq: z.int(),
+  last_seq: z.int(),
+  read_seq: z.int(),
+  unread_count: z.int(),
+  /** ISO 8601; `null`: not muted. */
+  muted_until: z.string().nullable(),
+  archived: z.boolean(),
+  pinned: z.boolean(),
+  /** ISO 8601. */
+  last_activity: z.string(),
 });
 /** See {@link Conversation}. */
 export type Conversation = z.infer<typeof Conversation>;
@@ -46,7 +63,19 @@ export const PublicKey = z.looseObject({ public_key: z.string(), fingerprint: z.
 /** See {@link PublicKey}. */
 export type PublicKey = z.infer<typeof PublicKey>;
 
-const ConversationPage = z.object({ conversations: z.array(Conversation), next: z.string().nullable() });
+const ConversationPage = z.object({
+  conversations: z.array(Conversation),
+  left: z.array(ConversationId),
+  next: z.string().nullable(),
+  sync: z.string(),
+});
+/** See {@link Api.listConversations}. */
+export type ConversationPage = z.infer<typeof ConversationPage>;
+
+const Participant = z.looseObject({ user_id: AccountId, role: Role, joined_at: z.string() });
+/** Somebody who is in a conversation. `joined_at`: ISO 8601. */
+export type Participant = z.infer<typeof Participant>;
+const ParticipantPage = z.object({ participants: z.array(Participant), next: AccountId.nullable() });
 const EventPage = z.object({
   // Only what the SDK relies on is checked: a newer server may know more kinds of event.
   messages: z.array(
@@ -123,14 +152,69 @@ export class Api {
     return read(Conversation, await this.#call({ method: "POST", path: "/api/conversations", body }));
   }
 
-  /** A page of the caller's conversations, newest first; `next` is the following page's `cursor`. */
-  async listConversations(query: { readonly limit?: number; readonly cursor?: string } = {}) {
+  /**
+   * A page of the caller's conversations, newest first; `next` is the following page's `cursor`. With `since`,
+   * the `sync` of an earlier list, only those that changed after it, and in `left` those that are gone.
+   */
+  async listConversations(
+    query: { readonly limit?: number; readonly cursor?: string; readonly since?: string } = {},
+  ): Promise<ConversationPage> {
     return read(ConversationPage, await this.#call({ method: "GET", path: "/api/conversations", query: { ...query } }));
   }
 
   /** One conversation. */
   async conversation(id: ConversationId): Promise<Conversation> {
     return read(Conversation, await this.#call({ method: "GET", path: `/api/conversations/${id}` }));
+  }
+
+  /** Gives a group another name. */
+  async rename(id: ConversationId, name: string): Promise<Conversation> {
+    return this.#update(id, { name });
+  }
+
+  /** Says how many seconds what is sent from now on lives; `null`: it is kept. */
+  async setRetention(id: ConversationId, seconds: number | null): Promise<Conversation> {
+    return this.#update(id, { retention_seconds: seconds });
+  }
+
+  /** Gives a member another role; `owner` hands the group over, and the caller is an admin then. */
+  async setRole(id: ConversationId, userId: AccountId, role: Role): Promise<Participant> {
+    const path = `/api/conversations/${id}/participants/${userId}`;
+    return read(Participant, await this.#change({ method: "PUT", path, body: { role } }));
+  }
+
+  /** Mutes until a time (ms since the epoch); `null`: no longer. One's own devices are told, nobody else. */
+  async mute(id: ConversationId, until: number | null): Promise<Conversation> {
+    return this.#set(id, { muted_until: until === null ? null : new Date(until).toISOString() });
+  }
+
+  /** Puts a conversation away, or back; one's own devices are told. */
+  async archive(id: ConversationId, archived = true): Promise<Conversation> {
+    return this.#set(id, { archived });
+  }
+
+  /** Keeps a conversation at the top of one's list, or no longer; one's own devices are told. */
+  async pin(id: ConversationId, pinned = true): Promise<Conversation> {
+    return this.#set(id, { pinned });
+  }
+
+  /** Ends one's own group for everybody; clears a dm for the caller alone. */
+  async deleteConversation(id: ConversationId): Promise<void> {
+    await this.#call({ method: "DELETE", path: `/api/conversations/${id}` });
+  }
+
+  /** Leaves a group. */
+  async leave(id: ConversationId): Promise<void> {
+    await this.removeParticipant(id, this.tokens.session.userId);
+  }
+
+  /** A page of who is in a conversation, by user id; `next` is the following page's `cursor`. */
+  async participants(
+    id: ConversationId,
+    query: { readonly limit?: number; readonly cursor?: AccountId } = {},
+  ): Promise<z.infer<typeof ParticipantPage>> {
+    const path = `/api/conversations/${id}/participants`;
+    return read(ParticipantPage, await this.#call({ method: "GET", path, query: { ...query } }));
   }
 
   /** Adds somebody to a group. */
@@ -178,6 +262,26 @@ export class Api {
   /** The current public key of an account; `not_found` where there is none. */
   async publicKey(userId: AccountId): Promise<PublicKey> {
     return read(PublicKey, await this.#call({ method: "GET", path: `/api/users/${userId}/public-key` }));
+  }
+
+  async #update(id: ConversationId, body: object): Promise<Conversation> {
+    return read(Conversation, await this.#change({ method: "PUT", path: `/api/conversations/${id}`, body }));
+  }
+
+  async #set(id: ConversationId, body: object): Promise<Conversation> {
+    return read(Conversation, await this.#call({ method: "PUT", path: `/api/conversations/${id}/settings`, body }));
+  }
+
+  /** A change of the log: under an id of its own, so that what is asked again is the same change. */
+  async #change(input: HttpRequest): Promise<unknown> {
+    const asked = { ...input, body: { ...input.body, id: newMessageId(this.#http.timing.now()) } };
+    try {
+      return await this.#call(asked);
+    } catch (error) {
+      // Whether it was made is not known.
+      if (!(error instanceof SottoError) || !error.retryable) throw error;
+      return this.#call(asked);
+    }
   }
 
   async #call(input: HttpRequest): Promise<unknown> {

@@ -45,7 +45,7 @@ export interface ClientOptions {
   /** New tokens: store them, to `resume` after a restart. Awaited before they are used. */
   readonly onSession?: OnSession;
   readonly onStatus?: (status: ConnectionStatus) => void;
-  /** Somebody types or has read. */
+  /** Somebody types or has read; own settings of a conversation changed on another device. */
   readonly onSignal?: (signal: Signal) => void;
   /** A message that was sent before a restart, and that no promise waits for, has its receipt. */
   readonly onReceipt?: (receipt: Receipt) => void;

@@ -12,7 +12,16 @@
  * It imports `protocol/`, `jose` and `zod`, and uses web-standard APIs only, so it runs in
  * browsers, Bun and Node.
  */
-export { Api, type Conversation, type HistoryPage, type HistoryQuery, type Me, type PublicKey } from "./api.ts";
+export {
+  Api,
+  type Conversation,
+  type ConversationPage,
+  type HistoryPage,
+  type HistoryQuery,
+  type Me,
+  type Participant,
+  type PublicKey,
+} from "./api.ts";
 export { type ClientOptions, type Credentials, SottoClient } from "./client.ts";
 export type { ClientEvent, ReadableEdit, ReadableMessage } from "./composer.ts";
 export type { ConnectionStatus, OpenSocket, SocketLike, StopReason } from "./connection.ts";

@@ -137,7 +137,7 @@ export type EventFrame = {
   | ({ readonly type: "tombstone" } & Tombstone)
 );
 
-/** A person's own settings of a conversation, to all their devices [SET-1]. */
+/** A person's own settings of a conversation, to all their devices [SET-2]. */
 export interface SettingsFrame {
   readonly type: "settings";
   readonly conversation_id: ConversationId;

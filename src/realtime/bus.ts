@@ -35,7 +35,13 @@ export type Hint =
       readonly members?: true;
     }
   /** A frame that is sent to whoever is there and kept nowhere. */
-  | { readonly type: "signal"; readonly to: readonly AccountId[]; readonly text: string }
+  | {
+      readonly type: "signal";
+      readonly to: readonly AccountId[];
+      readonly text: string;
+      /** Not to the sockets of this session, which said it. */
+      readonly except?: SessionId;
+    }
   /** Sessions have ended: their sockets close, with `session_ended` unless it says why else. */
   | {
       readonly type: "end_sessions";

@@ -16,6 +16,7 @@ import {
   contentOf,
   DomainError,
   type ServerFrame,
+  type SessionId,
 } from "../protocol/mod.ts";
 import type { SendPlace } from "./send_order.ts";
 import type { Attachment, UserActor } from "./user_actor.ts";
@@ -26,8 +27,8 @@ export interface DispatchDeps {
   readonly codec: Codec;
   /** Sends a message; see `submitMessage`. */
   readonly sendMessage: (input: SendMessageInput, done: (result: SendResult) => void) => void;
-  /** Sends a frame to whoever of these is connected. */
-  readonly signal: (to: readonly AccountId[], text: string) => void;
+  /** Sends a frame to whoever of these is connected, but not to the session `except`. */
+  readonly signal: (to: readonly AccountId[], text: string, except?: SessionId) => void;
 }
 
 /** Handles one frame; what takes time comes back to the actor as a message. */
@@ -114,8 +115,8 @@ async function markRead(
   if (!actor.hasRead(conversationId, seq)) return;
   deps.conversations.cursors.read({ accountId, conversationId, seq });
   const frame = { type: "message_read", conversation_id: conversationId, user_id: accountId, seq } as const;
-  // The person's own devices are told whomever else it concerns: what is read on one is read on all.
-  deps.signal([accountId], deps.codec.encode(frame));
+  // The person's own other devices are told whomever else it concerns: what is read on one is read on all.
+  deps.signal([accountId], deps.codec.encode(frame), attachment.session.principal.sessionId);
   await tellOthers(deps, actor, conversationId, frame);
 }
 

@@ -285,7 +285,7 @@ export class Hub implements AsyncDisposable {
       conversations,
       codec: this.#codec,
       sendMessage: (input, done) => submitMessage(conversations, input, done),
-      signal: (to, text) => this.router.signal(to, text),
+      signal: (to, text, except) => this.router.signal(to, text, except),
     };
     const handle = this.#options.dispatch ?? dispatch;
     const ends = new Batcher<SessionId, SessionEnd | null>(

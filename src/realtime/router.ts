@@ -69,9 +69,9 @@ export class Router {
     this.#send({ type: "doorbell", to: accounts, conversationId, seq, members: true });
   }
 
-  /** Sends a frame to whoever of these is connected; it is kept nowhere. */
-  signal(to: readonly AccountId[], text: string): void {
-    this.#send({ type: "signal", to, text });
+  /** Sends a frame to whoever of these is connected, but not to the session `except`; it is kept nowhere. */
+  signal(to: readonly AccountId[], text: string, except?: SessionId): void {
+    this.#send({ type: "signal", to, text, ...(except === undefined ? {} : { except }) });
   }
 
   /** Closes the sockets of ended sessions, on every node. */

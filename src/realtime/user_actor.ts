@@ -159,7 +159,9 @@ export class UserActor implements Behaviour<UserMessage> {
         for (const { feed } of this.#attachments) feed?.doorbell(message.conversationId, message.seq);
         return;
       case "signal":
-        for (const { session, feed } of this.#attachments) if (feed !== null) session.send(message.text);
+        for (const { session, feed } of this.#attachments) {
+          if (feed !== null && session.principal.sessionId !== message.except) session.send(message.text);
+        }
         return;
       case "end_sessions":
         for (const { session } of this.#attachments) {

@@ -95,6 +95,11 @@ describeWithRedis("a secret in every field", () => {
     expect([method, path, answer.status < 500]).toEqual([method, path, true]);
     const ends = path === "/api/auth/signout" || path === `/api/auth/sessions/${ada.sessionId}`;
     if (ends) ada = await ada.signIn({ deviceId: ada.deviceId });
+    // It ended the group that all this is about.
+    if (method === "DELETE" && path === `/api/conversations/${world.group}` && answer.status === 204) {
+      const { member, bystander } = world.cast.people;
+      world = { ...world, group: await ada.group([member, bystander]) };
+    }
     answers += `${JSON.stringify([...answer.headers])}${await answer.text()}\n`;
   }
 

@@ -39,7 +39,7 @@ async function rolesOf(who: Person, id: ConversationId): Promise<Record<string, 
 }
 
 describe("a change of a group", () => {
-  test("is an entry of the log: pushed at the other node, on pages, and for a device that was away [CHG-1]", async () => {
+  test("is an entry of the log: pushed at the other node, on pages, and for a device that was away [SET-1]", async () => {
     const { ann, ben, cem, id } = await group();
     const away = await ben.signIn();
     using before = await away.live();
