@@ -894,6 +894,21 @@ begin
   return query select 0, v_head.last_seq + 1, v_head.members_version + 1, unix_ms(v_at), v_left;
 end $function$;
 
+CREATE OR REPLACE FUNCTION public.end_deserted(p_conversation uuid)
+ RETURNS void
+ LANGUAGE plpgsql
+ SET lock_timeout TO '2s'
+AS $function$
+begin
+  perform 1 from conversations c where c.id = p_conversation for no key update;
+  update conversations c set purged_seq = c.last_seq, name = null, ended_at = c.last_activity
+  where c.id = p_conversation and c.kind <> 1 and c.ended_at is null
+    and not exists (select from members m where m.conversation = p_conversation and m.left_seq is null);
+  if found then
+    insert into endings (conversation, emptied_seq) values (p_conversation, 0);
+  end if;
+end $function$;
+
 CREATE OR REPLACE FUNCTION public.ensure_partitions(p_now timestamp with time zone)
  RETURNS integer
  LANGUAGE plpgsql

@@ -51,6 +51,19 @@ begin
   return query select 0, v_head.last_seq + 1, v_head.members_version + 1, unix_ms(v_at), v_left;
 end $$;
 
+-- Ends a conversation that the last member has left; nobody is told, for nobody is there.
+create function end_deserted(p_conversation uuid) returns void
+language plpgsql volatile set lock_timeout = '2s' as $$
+begin
+  perform 1 from conversations c where c.id = p_conversation for no key update;
+  update conversations c set purged_seq = c.last_seq, name = null, ended_at = c.last_activity
+  where c.id = p_conversation and c.kind <> 1 and c.ended_at is null
+    and not exists (select from members m where m.conversation = p_conversation and m.left_seq is null);
+  if found then
+    insert into endings (conversation, emptied_seq) values (p_conversation, 0);
+  end if;
+end $$;
+
 -- Removes the bodies of the next p_places places of an ended log; true once none is left. Two who do it at
 -- once take turns.
 create function empty_ended(p_conversation uuid, p_places int) returns boolean

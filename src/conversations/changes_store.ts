@@ -127,6 +127,11 @@ export async function clearDm(
   return statusOf({ 0: "cleared", 4: "no_conversation", 8: "no_dm" } as const, row.status);
 }
 
+/** Ends a conversation that nobody is in; false where its head was locked for 2 s. */
+export async function endDeserted(sql: Sql, id: ConversationId): Promise<boolean> {
+  return (await unlessBusy(() => sql.query("select end_deserted($1)", [id], "end_deserted"))) !== "busy";
+}
+
 /** Removes the bodies of the next places of an ended log; true once none is left. */
 export async function emptyEnded(sql: Sql, id: ConversationId, places: number): Promise<boolean> {
   const row = await unlessBusy(() =>

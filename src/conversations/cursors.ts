@@ -49,7 +49,8 @@ export class CursorWriter implements AsyncDisposable {
 
   /** Writes what waits where an account's own read marks are among it. Never rejects. */
   async settle(accountId: AccountId): Promise<void> {
-    if (this.#flushing !== undefined || this.#holdsReadsOf(accountId)) await this.flush();
+    if (this.#holdsReadsOf(accountId)) await this.flush();
+    else await this.#flushing;
   }
 
   /** Writes all that waits. Never rejects: what could not be written waits for the next time. */

@@ -13,7 +13,7 @@ import {
   newMessageId,
 } from "../protocol/mod.ts";
 import { membershipBody } from "./body.ts";
-import { clearDm, type EndOutcome, emptyEnded, endConversation, listEndings } from "./changes_store.ts";
+import { clearDm, type EndOutcome, emptyEnded, endConversation, endDeserted, listEndings } from "./changes_store.ts";
 import type { ConversationsDeps, Delivery } from "./deps.ts";
 
 /** What {@link deleteConversation} is told. */
@@ -80,6 +80,12 @@ async function clear(deps: ConversationsDeps, id: ConversationId, account: Accou
   const outcome = await clearDm(deps.db, id, account);
   if (outcome === "busy") throw new DomainError("busy");
   if (outcome !== "cleared") throw new DomainError("conversation_not_found");
+}
+
+/** Ends a conversation that the last member has left: nobody will read it again. */
+export async function deleteDeserted(deps: ConversationsDeps, id: ConversationId): Promise<void> {
+  if (!(await endDeserted(deps.db, id))) return deps.onFault("deserted conversation", new DomainError("busy"));
+  await empty(deps.db, id, AbortSignal.timeout(EMPTYING_MS));
 }
 
 /** Goes on where an end was cut off; called by the keeper of the retention. */

@@ -11,6 +11,7 @@ import {
 import { membershipBody } from "./body.ts";
 import { findTop } from "./conversations_store.ts";
 import { checkAccounts } from "./create_conversation.ts";
+import { deleteDeserted } from "./delete_conversation.ts";
 import type { ConversationsDeps, Delivery } from "./deps.ts";
 import type { Head } from "./head.ts";
 import { changeMembership, type MembershipRefusal } from "./membership_store.ts";
@@ -91,6 +92,7 @@ async function change(
     content,
   };
   const recipients = recipientsOf(head, entry);
+  if (direction === "remove" && head?.members.size === 0) await deleteDeserted(deps, conversationId);
   return { entry, stored: true, recipients, ...(direction === "remove" ? { left: [accountId] } : {}) };
 }
 

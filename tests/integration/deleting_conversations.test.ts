@@ -131,6 +131,19 @@ describe("a group", () => {
     expect(await bodiesOf(id)).toBe(0);
   });
 
+  test("that the last member leaves keeps no word, and one that somebody is left in keeps them all", async () => {
+    const [ann, ben] = await people();
+    const id = await ann.group([ben]);
+    await say(ann, id, "bGFzdA==");
+    const leave = (who: Person) => who.request("DELETE", path(id, `/participants/${who.id}`));
+    expect((await leave(ann)).status).toBe(204);
+    expect(await bodiesOf(id)).toBe(3);
+    expect((await leave(ben)).status).toBe(204);
+    expect(await bodiesOf(id)).toBe(0);
+    const [kept] = await nodes[0].db.query("select name, last_seq from conversations where id = $1", [id]);
+    expect(kept).toEqual({ name: null, last_seq: 4 });
+  });
+
   test("whose head is held by somebody is answered busy, and nothing has changed", async () => {
     const [ann, ben] = await people();
     const id = await ann.group([ben]);
