@@ -63,8 +63,8 @@ export function readListCursor(cursor: string | undefined): {
   readonly sync: number | null;
 } {
   const behind = readPagePlace(cursor, ConversationId);
-  if (cursor === undefined) return { behind, sync: null };
-  const [, , sync = ""] = cursor.split("_");
+  const sync = cursor?.split("_")[2];
+  if (sync === undefined) return { behind, sync: null };
   if (!/^\d{1,14}$/.test(sync)) {
     throw new DomainError("bad_request", { details: { fields: { cursor: "must be the next of an earlier page" } } });
   }

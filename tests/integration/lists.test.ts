@@ -202,7 +202,7 @@ describe("what changed since", () => {
     await say(ben, dm);
     const last = await list(ann, `?since=${later.sync}`);
     expect(last).toMatchObject({ conversations: [{ id: dm, unread_count: 1 }], left: [] });
-    for (const query of ["?since=x", "?since=-1", `?cursor=${before.sync}`, `?cursor=1_${dm}`, `?cursor=1_${dm}_x`])
+    for (const query of ["?since=x", "?since=-1", `?cursor=${before.sync}`, `?cursor=1_${dm}_x`])
       expect(codeOf(await ann.request("GET", `/api/conversations${query}`))).toEqual([400, "bad_request"]);
   });
 
