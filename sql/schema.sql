@@ -114,6 +114,16 @@ create table devices (
   constraint devices_account_fkey FOREIGN KEY (account) REFERENCES accounts(id) ON DELETE CASCADE
 );
 
+create table edits (
+  conversation uuid not null,
+  target_seq bigint not null,
+  seq bigint not null,
+  day date not null,
+  kept boolean not null,
+  constraint edits_pkey PRIMARY KEY (conversation, target_seq, seq),
+  constraint edits_conversation_fkey FOREIGN KEY (conversation) REFERENCES conversations(id)
+);
+
 create table endings (
   conversation uuid not null,
   emptied_seq bigint not null,
@@ -155,6 +165,24 @@ create table events_template (
   digest bytea not null,
   body bytea,
   constraint events_check CHECK (((body IS NULL) = (reason IS NOT NULL)))
+);
+
+create table hidden_heads (
+  account uuid not null,
+  last bigint not null,
+  constraint hidden_heads_pkey PRIMARY KEY (account),
+  constraint hidden_heads_account_fkey FOREIGN KEY (account) REFERENCES accounts(id) ON DELETE CASCADE
+);
+
+create table hidden_messages (
+  account uuid not null,
+  conversation uuid not null,
+  seq bigint not null,
+  message uuid not null,
+  number bigint not null,
+  constraint hidden_messages_pkey PRIMARY KEY (account, conversation, seq),
+  constraint hidden_messages_account_fkey FOREIGN KEY (account) REFERENCES accounts(id) ON DELETE CASCADE,
+  constraint hidden_messages_conversation_fkey FOREIGN KEY (conversation) REFERENCES conversations(id)
 );
 
 create table mail_links (
@@ -228,6 +256,21 @@ create table public_keys (
   constraint public_keys_once UNIQUE (account, fingerprint),
   constraint public_keys_pkey PRIMARY KEY (account, version),
   constraint public_keys_account_fkey FOREIGN KEY (account) REFERENCES accounts(id) ON DELETE CASCADE
+);
+
+create table reactions (
+  conversation uuid not null,
+  target_seq bigint not null,
+  account uuid not null,
+  emoji text not null,
+  present boolean not null,
+  seq bigint not null,
+  day date not null,
+  kept boolean not null,
+  expires_at timestamp with time zone,
+  constraint reactions_pkey PRIMARY KEY (conversation, target_seq, account, emoji),
+  constraint reactions_account_fkey FOREIGN KEY (account) REFERENCES accounts(id) ON DELETE CASCADE,
+  constraint reactions_conversation_fkey FOREIGN KEY (conversation) REFERENCES conversations(id)
 );
 
 create table relay_requests (
@@ -319,6 +362,10 @@ CREATE INDEX events_template_expires_at_idx ON public.events_template USING btre
 
 CREATE UNIQUE INDEX events_template_id_conversation_idx ON public.events_template USING btree (id, conversation);
 
+CREATE UNIQUE INDEX hidden_messages_number ON public.hidden_messages USING btree (account, number);
+
+CREATE INDEX hidden_messages_place ON public.hidden_messages USING btree (conversation, seq);
+
 CREATE INDEX mail_links_expiry ON public.mail_links USING btree (expires_at);
 
 CREATE INDEX mail_links_of_account ON public.mail_links USING btree (account, purpose, created_at);
@@ -328,6 +375,10 @@ CREATE INDEX members_account ON public.members USING btree (account, conversatio
 CREATE UNIQUE INDEX members_open ON public.members USING btree (conversation, account) WHERE (left_seq IS NULL);
 
 CREATE INDEX password_guesses_paid ON public.password_guesses USING btree (paid_until);
+
+CREATE INDEX reactions_account ON public.reactions USING btree (account, conversation);
+
+CREATE INDEX reactions_expiry ON public.reactions USING btree (expires_at) WHERE (expires_at IS NOT NULL);
 
 CREATE INDEX relay_requests_age ON public.relay_requests USING btree (sender, created_at);
 
@@ -569,7 +620,7 @@ begin
     return;
   end if;
   v_status := coalesce(v_known.o_status,
-    change_refusal(v_head, p_actor, p_name, p_retention, p_account, p_role),
+    conversation_change_refusal(v_head, p_actor, p_name, p_retention, p_account, p_role),
     case when p_id < lowest_id_at(v_now - interval '24 hours')
            or p_id >= lowest_id_at(v_now + interval '24 hours 1 millisecond') then 5 end);
   if v_status is not null then
@@ -663,7 +714,138 @@ begin
   return query select 0, v_seq, v_head.members_version + 1, unix_ms(v_at), unix_ms(v_expires);
 end $function$;
 
-CREATE OR REPLACE FUNCTION public.change_refusal(p_head conversations, p_actor uuid, p_name text, p_retention integer, p_account uuid, p_role smallint)
+CREATE OR REPLACE FUNCTION public.change_message(p_conversation uuid, p_actor uuid, p_target bigint, p_day date, p_kind smallint, p_emoji text, p_present boolean, p_most integer, p_id uuid, p_digest bytea, p_body bytea)
+ RETURNS TABLE(o_status integer, o_seq bigint, o_version integer, o_at double precision, o_expires double precision)
+ LANGUAGE plpgsql
+ SET lock_timeout TO '2s'
+ SET enable_seqscan TO 'off'
+AS $function$
+declare
+  v_head    conversations;
+  v_known   events;
+  v_target  events;
+  v_old     reactions;
+  v_now     timestamptz;
+  v_at      timestamptz;
+  v_day     date;
+  v_kept    boolean;
+  v_expires timestamptz;
+  v_seq     bigint;
+  v_refused int;
+begin
+  perform 1 from conversations c where c.id = p_conversation for no key update;
+  -- From here on every statement sees what was committed under the lock.
+  select * into v_head from conversations c where c.id = p_conversation;
+  v_kept := v_head.retention_seconds is null;
+  v_now := date_trunc('milliseconds', clock_timestamp());
+  select * into v_known from events e
+  where e.id = p_id
+    and e.day >= (least(v_now - interval '24 hours', time_of_id(p_id)) at time zone 'utc')::date - 1
+  order by e.conversation = p_conversation desc limit 1;
+  if v_known.id is not null then
+    if v_known.conversation = p_conversation and v_known.sender = p_actor and v_known.kind = p_kind and v_known.digest = p_digest then
+      return query select 1, v_known.seq, v_head.members_version, unix_ms(v_known.at), unix_ms(v_known.expires_at);
+    else
+      return query select 2, 0::bigint, 0, null::double precision, null::double precision;
+    end if;
+    return;
+  end if;
+
+  select * into v_target from events e
+  where e.kept = v_kept and e.day = p_day and e.conversation = p_conversation and e.seq = p_target;
+  v_refused := change_refusal(v_head, v_target, p_actor, p_kind, v_now);
+  if v_refused = 0 and p_kind = 6 then
+    select * into v_old from reactions r
+    where r.conversation = p_conversation and r.target_seq = p_target and r.account = p_actor and r.emoji = p_emoji;
+    if coalesce(v_old.present, false) = p_present then
+      v_refused := 13;
+    elsif v_old.seq is null and p_most <= (
+        select count(*) from reactions r
+        where r.conversation = p_conversation and r.target_seq = p_target and r.account = p_actor) then
+      v_refused := 14;
+    end if;
+  end if;
+  if v_refused = 0 and (p_id < lowest_id_at(v_now - interval '24 hours')
+                     or p_id >= lowest_id_at(v_now + interval '24 hours 1 millisecond')) then
+    v_refused := 5;
+  end if;
+  if v_refused <> 0 then
+    return query select v_refused, coalesce(v_old.seq, p_target), v_head.members_version,
+      unix_ms(v_target.at), unix_ms(v_target.expires_at);
+    return;
+  end if;
+
+  v_seq := v_head.last_seq + 1;
+  v_at := greatest(v_now, v_head.last_activity);
+  v_day := (v_at at time zone 'utc')::date;
+  -- What changes a message ends with it; that it was deleted is known as long as anything else of that time.
+  v_expires := case when p_kind = 5 then v_at + make_interval(secs => v_head.retention_seconds) else v_target.expires_at end;
+  update conversations c set last_seq = v_seq, last_activity = v_at where c.id = p_conversation;
+  insert into events (kept, day, conversation, seq, id, sender, kind, at, expires_at, counts, counted, digest, body)
+  values (v_kept, v_day, p_conversation, v_seq, p_id, p_actor, p_kind, v_at, v_expires, false, v_head.counted, p_digest, p_body);
+  if p_kind = 4 then
+    insert into edits (conversation, target_seq, seq, day, kept) values (p_conversation, p_target, v_seq, v_day, v_kept);
+  elsif p_kind = 5 then
+    perform erase_message(p_conversation, p_target, p_day, v_kept);
+  else
+    insert into reactions (conversation, target_seq, account, emoji, present, seq, day, kept, expires_at)
+    values (p_conversation, p_target, p_actor, p_emoji, p_present, v_seq, v_day, v_kept, v_target.expires_at)
+    on conflict (conversation, target_seq, account, emoji)
+      do update set present = excluded.present, seq = excluded.seq, day = excluded.day;
+    update events e set body = null, reason = 1
+    where e.kept = v_old.kept and e.day = v_old.day and e.conversation = p_conversation and e.seq = v_old.seq and e.body is not null;
+  end if;
+  return query select 0, v_seq, v_head.members_version, unix_ms(v_at), unix_ms(v_expires);
+end $function$;
+
+CREATE OR REPLACE FUNCTION public.change_refusal(p_head conversations, p_target events, p_actor uuid, p_kind smallint, p_now timestamp with time zone)
+ RETURNS integer
+ LANGUAGE plpgsql
+ STABLE
+AS $function$
+declare
+  v_member members;
+begin
+  select * into v_member from members m
+  where m.conversation = p_head.id and m.account = p_actor and m.left_seq is null;
+  if v_member.account is null or p_target.kind is distinct from 1
+     or (seen_seqs(p_head.id, p_actor) @> p_target.seq) is not true
+     or (p_target.sender <> p_actor and withheld_seqs(p_head.id, p_actor) @> p_target.seq) then
+    return 4;
+  end if;
+  if p_kind = 5 then
+    if p_target.sender <> p_actor and (p_head.kind = 1 or v_member.role = 3) then return 8; end if;
+    if p_target.body is null or p_target.expires_at <= p_now then return 13; end if;
+    return 0;
+  end if;
+  if not v_member.can_send or (p_kind = 4 and p_target.sender <> p_actor) then return 8; end if;
+  if p_target.body is null or p_target.expires_at <= p_now then return 12; end if;
+  return 0;
+end $function$;
+
+CREATE OR REPLACE FUNCTION public.clear_dm(p_conversation uuid, p_account uuid)
+ RETURNS integer
+ LANGUAGE plpgsql
+ SET lock_timeout TO '2s'
+AS $function$
+declare
+  v_head conversations;
+begin
+  perform 1 from conversations c where c.id = p_conversation for no key update;
+  select * into v_head from conversations c where c.id = p_conversation;
+  if not exists (select from members m
+                 where m.conversation = p_conversation and m.account = p_account and m.left_seq is null) then
+    return 4;
+  end if;
+  if v_head.kind <> 1 then return 8; end if;
+  update members m
+  set joined_seq = v_head.last_seq + 1, counted_read = v_head.counted, archived = false, changed_at = clock_timestamp()
+  where m.conversation = p_conversation and m.account = p_account and m.left_seq is null and m.joined_seq <= v_head.last_seq;
+  delete from confirmations f where f.conversation = p_conversation and f.account = p_account;
+  return 0;
+end $function$;
+
+CREATE OR REPLACE FUNCTION public.conversation_change_refusal(p_head conversations, p_actor uuid, p_name text, p_retention integer, p_account uuid, p_role smallint)
  RETURNS integer
  LANGUAGE plpgsql
  STABLE
@@ -690,28 +872,6 @@ begin
   -- Who owns it hands it over by naming the next owner.
   if p_account = p_actor then return 8; end if;
   return null;
-end $function$;
-
-CREATE OR REPLACE FUNCTION public.clear_dm(p_conversation uuid, p_account uuid)
- RETURNS integer
- LANGUAGE plpgsql
- SET lock_timeout TO '2s'
-AS $function$
-declare
-  v_head conversations;
-begin
-  perform 1 from conversations c where c.id = p_conversation for no key update;
-  select * into v_head from conversations c where c.id = p_conversation;
-  if not exists (select from members m
-                 where m.conversation = p_conversation and m.account = p_account and m.left_seq is null) then
-    return 4;
-  end if;
-  if v_head.kind <> 1 then return 8; end if;
-  update members m
-  set joined_seq = v_head.last_seq + 1, counted_read = v_head.counted, archived = false, changed_at = clock_timestamp()
-  where m.conversation = p_conversation and m.account = p_account and m.left_seq is null and m.joined_seq <= v_head.last_seq;
-  delete from confirmations f where f.conversation = p_conversation and f.account = p_account;
-  return 0;
 end $function$;
 
 CREATE OR REPLACE FUNCTION public.counted_at(p_conversation uuid, p_seq bigint)
@@ -833,6 +993,17 @@ AS $function$
   order by c.id
 $function$;
 
+CREATE OR REPLACE FUNCTION public.edit_at(p_kept boolean, p_day date, p_conversation uuid, p_seq bigint)
+ RETURNS TABLE(id uuid, at timestamp with time zone, body bytea)
+ LANGUAGE plpgsql
+ STABLE STRICT ROWS 1
+ SET enable_seqscan TO 'off'
+AS $function$
+begin
+  return query select e.id, e.at, e.body from events e
+  where e.kept = p_kept and e.day = p_day and e.conversation = p_conversation and e.seq = p_seq;
+end $function$;
+
 CREATE OR REPLACE FUNCTION public.empty_ended(p_conversation uuid, p_places integer)
  RETURNS boolean
  LANGUAGE plpgsql
@@ -847,6 +1018,9 @@ begin
   if not found then return true; end if;
   update events e set body = null, reason = 1
   where e.conversation = p_conversation and e.seq > v_from and e.seq <= v_from + p_places and e.body is not null;
+  delete from edits d where d.conversation = p_conversation and d.target_seq > v_from and d.target_seq <= v_from + p_places;
+  delete from reactions r where r.conversation = p_conversation and r.target_seq > v_from and r.target_seq <= v_from + p_places;
+  delete from hidden_messages h where h.conversation = p_conversation and h.seq > v_from and h.seq <= v_from + p_places;
   if v_from + p_places < v_last then
     update endings e set emptied_seq = v_from + p_places where e.conversation = p_conversation;
     return false;
@@ -930,6 +1104,24 @@ begin
   return v_made;
 end $function$;
 
+CREATE OR REPLACE FUNCTION public.erase_message(p_conversation uuid, p_target bigint, p_day date, p_kept boolean)
+ RETURNS void
+ LANGUAGE plpgsql
+ SET enable_seqscan TO 'off'
+AS $function$
+begin
+  update events e set body = null, reason = 1
+  where e.kept = p_kept and e.day = p_day and e.conversation = p_conversation and e.seq = p_target and e.body is not null;
+  with gone as (
+    delete from edits d where d.conversation = p_conversation and d.target_seq = p_target returning d.kept, d.day, d.seq)
+  update events e set body = null, reason = 1 from gone g
+  where e.kept = g.kept and e.day = g.day and e.conversation = p_conversation and e.seq = g.seq and e.body is not null;
+  with gone as (
+    delete from reactions r where r.conversation = p_conversation and r.target_seq = p_target returning r.kept, r.day, r.seq)
+  update events e set body = null, reason = 1 from gone g
+  where e.kept = g.kept and e.day = g.day and e.conversation = p_conversation and e.seq = g.seq and e.body is not null;
+end $function$;
+
 CREATE OR REPLACE FUNCTION public.expire_bodies(p_now timestamp with time zone, p_limit integer)
  RETURNS integer
  LANGUAGE plpgsql
@@ -953,6 +1145,23 @@ begin
     exit when v_left <= 0;
   end loop;
   return p_limit - v_left;
+end $function$;
+
+CREATE OR REPLACE FUNCTION public.expire_reactions(p_now timestamp with time zone, p_limit integer)
+ RETURNS integer
+ LANGUAGE plpgsql
+ SET lock_timeout TO '1s'
+ SET enable_seqscan TO 'off'
+AS $function$
+declare
+  v_done int;
+begin
+  -- By reactions_expiry. Rows that are locked are left for the next run.
+  with due as (
+    select r.ctid from reactions r where r.expires_at <= p_now order by r.expires_at limit p_limit for update skip locked)
+  delete from reactions r where r.ctid = any (array(select ctid from due));
+  get diagnostics v_done = row_count;
+  return v_done;
 end $function$;
 
 CREATE OR REPLACE FUNCTION public.forget_member(p_conversation uuid, p_account uuid)
@@ -985,6 +1194,29 @@ AS $function$
       order by m.role, m.joined_seq, m.account limit 1)
     and not exists (select 1 from members m where m.conversation = p_conversation and m.left_seq is null and m.role = 1)
 $function$;
+
+CREATE OR REPLACE FUNCTION public.hide_message(p_account uuid, p_conversation uuid, p_seq bigint, p_message uuid)
+ RETURNS TABLE(o_number bigint, o_known boolean)
+ LANGUAGE plpgsql
+ SET lock_timeout TO '2s'
+AS $function$
+declare
+  v_number bigint;
+begin
+  insert into hidden_heads (account, last) values (p_account, 0)
+  on conflict (account) do update set last = hidden_heads.last;
+  -- From here on every statement sees what was committed under that lock.
+  select h.number into v_number from hidden_messages h
+  where h.account = p_account and h.conversation = p_conversation and h.seq = p_seq;
+  if found then
+    return query select v_number, true;
+    return;
+  end if;
+  update hidden_heads h set last = h.last + 1 where h.account = p_account returning h.last into v_number;
+  insert into hidden_messages (account, conversation, seq, message, number)
+  values (p_account, p_conversation, p_seq, p_message, v_number);
+  return query select v_number, false;
+end $function$;
 
 CREATE OR REPLACE FUNCTION public.keep_audit_log()
  RETURNS trigger
@@ -1080,6 +1312,17 @@ AS $function$
   order by w.name
 $function$;
 
+CREATE OR REPLACE FUNCTION public.newest_edit(p_conversation uuid, p_target bigint, p_seen int8multirange, p_withheld int8multirange)
+ RETURNS TABLE(seq bigint, day date, kept boolean)
+ LANGUAGE sql
+ STABLE ROWS 1
+AS $function$
+  select d.seq, d.day, d.kept from edits d
+  where d.conversation = p_conversation and d.target_seq = p_target
+    and p_seen @> d.seq and (p_withheld @> d.seq) is not true
+  order by d.seq desc limit 1
+$function$;
+
 CREATE OR REPLACE FUNCTION public.note_changed_member()
  RETURNS trigger
  LANGUAGE plpgsql
@@ -1123,8 +1366,23 @@ begin
   from unnest(v_ids, v_tops) s (id, top) where c.id = s.id and c.purged_seq < s.top;
   delete from confirmations f using unnest(v_ids, v_tops) s (id, top)
   where f.conversation = s.id and f.seq <= s.top;
+  delete from edits d using unnest(v_ids, v_tops) s (id, top)
+  where d.conversation = s.id and d.target_seq <= s.top;
+  delete from reactions r using unnest(v_ids, v_tops) s (id, top)
+  where r.conversation = s.id and r.target_seq <= s.top;
+  delete from hidden_messages h using unnest(v_ids, v_tops) s (id, top)
+  where h.conversation = s.id and h.seq <= s.top;
   return v_ids[cardinality(v_ids)];
 end $function$;
+
+CREATE OR REPLACE FUNCTION public.seen_seqs(p_conversation uuid, p_account uuid)
+ RETURNS int8multirange
+ LANGUAGE sql
+ STABLE
+AS $function$
+  select range_agg(int8range(m.joined_seq, m.left_seq)) from members m
+  where m.conversation = p_conversation and m.account = p_account
+$function$;
 
 CREATE OR REPLACE FUNCTION public.settled_at()
  RETURNS timestamp with time zone
