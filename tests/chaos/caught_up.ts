@@ -36,7 +36,7 @@ async function allOwed(sql: Sql, deadline: number): Promise<Owed[]> {
       return await sql.query<Owed>(
         `select c.id as conversation, m.account, coalesce(
            (select max(e.seq) from events e where e.conversation = c.id and h.seqs is not null
-              and (e.kind = 1 and e.sender <> m.account and h.seqs @> e.seq) is not true),
+              and (e.kind in (1, 4, 5, 6) and e.sender <> m.account and h.seqs @> e.seq) is not true),
            c.last_seq) as seq
          from conversations c join members m on m.conversation = c.id and m.left_seq is null
          cross join lateral (select withheld_seqs(c.id, m.account) as seqs) h`,

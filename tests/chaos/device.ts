@@ -249,6 +249,9 @@ export class Device implements AsyncDisposable {
       case "pong":
         return link.pong(frame);
       case "message":
+      case "edit":
+      case "deletion":
+      case "reaction":
       case "membership":
       case "notice":
       case "tombstone":

@@ -89,6 +89,14 @@ const block: Step = async (scene) => {
   await flow(scene);
 };
 
+/** Everybody changes what was said, and reads it afterwards. */
+const changeMessages: Step = async (scene) => {
+  const { traffic, servers } = scene;
+  const node = { name: "1", url: servers[0]?.url ?? "" };
+  for (const device of traffic.devices) await traffic.changeAndRead(device, node);
+  await flow(scene);
+};
+
 const signOut: Step = async ({ traffic, servers }) => {
   const [device] = traffic.devices;
   await device?.signOut({ name: "1", url: servers[0]?.url ?? "" });
@@ -174,7 +182,7 @@ async function run({ bug, steps }: Trial, redis: TestRedis | null = null): Promi
 const TRIALS: readonly Trial[] = [
   {
     bug: null,
-    steps: [cutSockets, block, writeFromOutside, acknowledgeAhead, signOut, killWhileHeld],
+    steps: [cutSockets, block, changeMessages, writeFromOutside, acknowledgeAhead, signOut, killWhileHeld],
     rule: null,
   },
   { bug: "drops frames", steps: [cutSockets], rule: null },
@@ -190,6 +198,7 @@ const TRIALS: readonly Trial[] = [
   { bug: "alters a byte", steps: [cutSockets], rule: "S3" },
   { bug: "accepts acknowledgements of what was never sent", steps: [cutSockets, acknowledgeAhead], rule: "S14" },
   { bug: "sends what is said to who blocks the sender", steps: [cutSockets, block], rule: "S24" },
+  { bug: "shows what was deleted", steps: [cutSockets, changeMessages], rule: "S25" },
 ];
 
 /** Judges by trial; several run at once, because most of each is waiting. */

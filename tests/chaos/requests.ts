@@ -93,6 +93,51 @@ export async function changeBlock(
   settle(operation, await asDevice(device, node, method, `/api/users/${whom}/block`), () => null);
 }
 
+/** A message that was seen. */
+export interface Said {
+  readonly conversation: ConversationId;
+  readonly id: MessageId;
+  readonly sender: AccountId;
+}
+
+/** Edits a message; again on failure it would be another edit, so it is asked once. */
+export async function editMessage({ history, device, node }: Asking, said: Said, text: string): Promise<void> {
+  const content = { encrypted_content: text };
+  const id = newMessageId();
+  const operation = history.begin("change", {
+    ...{ ...asked(device, node), conversation: said.conversation, message: said.id },
+    ...{ what: "edit", id, said: bodyOf(content), emoji: null },
+  });
+  settle(operation, await asDevice(device, node, "PUT", `/api/messages/${said.id}`, { id, ...content }), () => null);
+}
+
+/** Deletes a message for all. */
+export async function deleteMessage({ history, device, node }: Asking, said: Said): Promise<void> {
+  const operation = history.begin("change", {
+    ...{ ...asked(device, node), conversation: said.conversation, message: said.id },
+    ...{ what: "delete", id: null, said: null, emoji: null },
+  });
+  settle(operation, await asDevice(device, node, "DELETE", `/api/messages/${said.id}`), () => null);
+}
+
+/** Reacts to a message, or takes that back. */
+export async function reactTo(
+  { history, device, node }: Asking,
+  said: Said,
+  { emoji, what }: { readonly emoji: string; readonly what: "react" | "unreact" },
+): Promise<void> {
+  const operation = history.begin("change", {
+    ...{ ...asked(device, node), conversation: said.conversation, message: said.id },
+    ...{ what, id: null, said: null, emoji },
+  });
+  const path = `/api/messages/${said.id}/reactions`;
+  const answer =
+    what === "react"
+      ? await asDevice(device, node, "POST", path, { emoji })
+      : await asDevice(device, node, "DELETE", `${path}/${encodeURIComponent(emoji)}`);
+  settle(operation, answer, () => null);
+}
+
 /** Opens a conversation; throws where that does not work. */
 export async function openConversation(
   { history, device, node }: Asking,

@@ -15,12 +15,16 @@ import {
   type Asking,
   changeBlock,
   changeMembers,
+  deleteMessage,
+  editMessage,
   newPost,
   openConversation,
   type Posted,
   post,
+  reactTo,
   readList,
   readPage,
+  type Said,
   signUp,
 } from "./requests.ts";
 
@@ -52,6 +56,9 @@ export type Deed =
   | "read"
   | "membership"
   | "block"
+  | "edit"
+  | "delete"
+  | "react"
   | "hop"
   | "sign_out";
 
@@ -67,6 +74,9 @@ export const DEEDS: Readonly<Record<Deed, number>> = {
   read: 4,
   membership: 2.5,
   block: 1.5,
+  edit: 3,
+  delete: 0.8,
+  react: 4,
   hop: 2,
   sign_out: 0.4,
 };
@@ -76,6 +86,8 @@ const DMS = 6;
 /** How often a request over HTTP is repeated while nobody knows what came of it. */
 const TRIES = 3;
 const STARTING_MS = 30_000;
+const MOST_SAID = 100;
+const EMOJIS = ["👍", "🎉", "❤️"] as const;
 /** Members that a group keeps. */
 const FEWEST = 4;
 /** Of the changes of members those that add somebody, and of the others those that leave by themselves. */
@@ -91,13 +103,16 @@ export class Traffic implements AsyncDisposable {
   readonly #groups = new Set<ConversationId>();
   /** Who blocks whom, as was asked for last. */
   readonly #blocks = new Set<string>();
+  /** Messages that were seen lately, by whomever. */
+  readonly #said: Said[];
   readonly #timers = new Map<Device, ReturnType<typeof setTimeout>>();
   readonly #underWay = new Set<Promise<void>>();
   #stopped = false;
   #texts = 0;
 
-  private constructor(options: TrafficOptions, devices: readonly Device[], members: Members) {
+  private constructor(options: TrafficOptions, devices: readonly Device[], members: Members, said: Said[]) {
     this.#options = options;
+    this.#said = said;
     this.devices = devices;
     this.members = members;
   }
@@ -106,6 +121,7 @@ export class Traffic implements AsyncDisposable {
   static async start(options: TrafficOptions): Promise<Traffic> {
     const { history, chance, nodes } = options;
     const members = new Members();
+    const said: Said[] = [];
     const signedUp = await Promise.all(
       Array.from({ length: options.people ?? 10 }, (_, i) => {
         const name = `person_${i}_${crypto.randomUUID().slice(0, 8)}`;
@@ -117,12 +133,17 @@ export class Traffic implements AsyncDisposable {
         (identity) =>
           new Device({
             ...{ history, nodes, account, identity, chance: chance.fork() },
-            onEntry: (frame) => members.entry(frame),
+            onEntry: (frame) => {
+              members.entry(frame);
+              if (frame.type !== "message") return;
+              said.push({ conversation: frame.conversation_id, id: frame.id, sender: frame.sender_id });
+              if (said.length > MOST_SAID) said.shift();
+            },
             onOutside: (conversation) => members.outside(conversation, account.id),
           }),
       ),
     );
-    const traffic = new Traffic(options, devices, members);
+    const traffic = new Traffic(options, devices, members, said);
     // A new device is owed what comes after its first list [RES-6]: so all have had theirs before there is anything.
     await waitUntil("every device has caught up", () => devices.every(({ live }) => live), STARTING_MS);
     await traffic.#openConversations(signedUp.map(({ account }) => account));
@@ -147,6 +168,21 @@ export class Traffic implements AsyncDisposable {
   /** Has somebody block somebody with whom they share a dm, or end that; a device that is in none does nothing. */
   async changeBlock(device: Device, node: ServingNode): Promise<void> {
     await this.#block(this.#asking(device, node));
+  }
+
+  /** Has a device edit, react to and delete messages of its own, and read its conversations before and after that. */
+  async changeAndRead(device: Device, node: ServingNode): Promise<void> {
+    const asking = this.#asking(device, node);
+    const own = this.#said.filter(({ sender }) => sender === device.account.id).slice(-4);
+    for (const deed of ["read", "edit", "react", "delete"] as const) {
+      for (const said of own) {
+        if (deed === "edit") await editMessage(asking, said, this.#text());
+        else if (deed === "react") await reactTo(asking, said, { emoji: "👍", what: "react" });
+        else if (deed === "delete") await deleteMessage(asking, said);
+        const { conversation } = said;
+        await readPage(asking, { conversation, direction: "newest", seq: null }, 100);
+      }
+    }
   }
 
   /** Sends something large to a conversation of somebody, from somebody else. */
@@ -254,6 +290,10 @@ export class Traffic implements AsyncDisposable {
         return this.#change(asking);
       case "block":
         return this.#block(asking);
+      case "edit":
+      case "delete":
+      case "react":
+        return this.#changeMessage(asking, deed);
       case "hop":
         return device.hop();
       case "sign_out":
@@ -309,6 +349,21 @@ export class Traffic implements AsyncDisposable {
     const known = asking.device.cursors.get(conversation) ?? 0;
     const seq = { newest: null, after: chance.whole(0, known + 1), before: Math.max(1, known) }[direction];
     await readPage(asking, { conversation, direction, seq }, chance.whole(1, 60));
+  }
+
+  /** Edits or deletes something of one's own, now and then of somebody else; reacts to whatever it is. */
+  async #changeMessage(asking: Asking, deed: "edit" | "delete" | "react"): Promise<void> {
+    const { chance } = this.#options;
+    const { id: self } = asking.device.account;
+    const any = deed === "react" || chance.happens(0.05);
+    const choice = this.#said.filter(
+      ({ conversation, sender }) => (any || sender === self) && this.members.inside(conversation, self),
+    );
+    if (choice.length === 0) return;
+    const said = chance.pick(choice);
+    if (deed === "edit") return editMessage(asking, said, this.#text());
+    if (deed === "delete") return deleteMessage(asking, said);
+    await reactTo(asking, said, { emoji: chance.pick(EMOJIS), what: chance.happens(0.7) ? "react" : "unreact" });
   }
 
   async #block(asking: Asking): Promise<void> {

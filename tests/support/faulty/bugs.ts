@@ -9,6 +9,7 @@ import type { Appended, AppendRequest } from "../../../src/conversations/event_l
 import { Heads } from "../../../src/conversations/heads.ts";
 import { type AppendOutcome, Lane } from "../../../src/conversations/lane.ts";
 import { PageReader } from "../../../src/conversations/page_reader.ts";
+import type { LogEntry } from "../../../src/protocol/mod.ts";
 import { RENEW } from "../../../src/realtime/directory_scripts.ts";
 import { Feed } from "../../../src/realtime/feed.ts";
 import { Hub } from "../../../src/realtime/hub.ts";
@@ -32,6 +33,7 @@ export const BUGS = {
   "keeps the sockets of ended sessions": keepEndedSessions,
   "accepts acknowledgements of what was never sent": acceptAnyAcknowledgement,
   "sends what is said to who blocks the sender": forgetBlocks,
+  "shows what was deleted": rememberDeleted,
   /** No bug: a server that is right ends the socket, and the device comes back for what it missed. */
   "drops frames": () => dropFrames(false),
 } as const satisfies Record<string, () => void>;
@@ -229,6 +231,21 @@ function acceptAnyAcknowledgement(): void {
   replace(Feed.prototype, "acknowledge", (original) => {
     return function (this: Feed, conversationId, seq) {
       return original.call(this, conversationId, seq) || true;
+    };
+  });
+}
+
+/** The tables are right: only who reads is shown what this node read before. */
+function rememberDeleted(): void {
+  const known = new Map<string, LogEntry>();
+  replace(PageReader.prototype, "entries", (original) => {
+    return async function (this: PageReader, id, rows) {
+      const entries = await original.call(this, id, rows);
+      return entries.map((entry) => {
+        const key = `${id} ${entry.id}`;
+        if (entry.kind !== "tombstone") known.set(key, entry);
+        return known.get(key) ?? entry;
+      });
     };
   });
 }

@@ -23,6 +23,7 @@
  * | S20 | a session that ended is refused, and its sockets close | rules_time |
  * | S23 | a node that was frozen and thawed delivers in time (and breaks no other rule) | rules_time |
  * | S24 | who blocks is given nothing that the blocked say in a dm meanwhile, and everybody else all of it | rules_blocks |
+ * | S25 | an answered edit, reaction or deletion is in the log, and what is shown follows it | rules_changes |
  * | HEAL | after a fault everything is delivered and answered in time | rules_time |
  *
  * What waits for what: S12 to S16 judge read marks and acknowledgements by what others are told and by
@@ -33,6 +34,7 @@
 import { type Facts, gather, type Rule, type Times, type Violation } from "./facts.ts";
 import type { AnyOperation, Fault, FinalRead, History } from "./history.ts";
 import { withheldWhileBlocked } from "./rules_blocks.ts";
+import { changesHold } from "./rules_changes.ts";
 import { agreed, dense, intact, nothingInvented, oneAnswer, storedOnce, storedOnceAcknowledged } from "./rules_log.ts";
 import { summariesAddUp, withinMembership } from "./rules_members.ts";
 import { afterWhatWasSeen, senderOrder } from "./rules_order.ts";
@@ -90,7 +92,7 @@ const RULES: readonly ((facts: Facts) => Iterable<Violation>)[] = [
   ...[storedOnceAcknowledged, nothingInvented, intact, agreed, dense, storedOnce, oneAnswer],
   ...[senderOrder, afterWhatWasSeen, streams, cursorsBehindDevices, purgedWhenDue],
   ...[readsDoNotGoBack, acknowledgementsAreJudged, readMarksDoNotGoBack, withinMembership, summariesAddUp],
-  ...[deliveredInTime, answeredInTime, revoked, withheldWhileBlocked],
+  ...[deliveredInTime, answeredInTime, revoked, withheldWhileBlocked, changesHold],
 ];
 
 /** Judges a history; `times` in place of what reliability asks for, as for a machine that is slow. */

@@ -20,7 +20,7 @@ import type {
  */
 export type Rule =
   | ("S1" | "S2" | "S3" | "S4" | "S5" | "S6" | "S7" | "S8" | "S9" | "S10" | "S11")
-  | ("S12" | "S13" | "S14" | "S15" | "S16" | "S20" | "S23" | "S24" | "HEAL");
+  | ("S12" | "S13" | "S14" | "S15" | "S16" | "S20" | "S23" | "S24" | "S25" | "HEAL");
 
 /** One thing that should not have happened. */
 export interface Violation {

@@ -98,6 +98,18 @@ export interface BlockInput extends Asked {
   readonly whom: AccountId;
 }
 
+/** A message is edited, deleted for all, or reacted to. */
+export interface ChangeInput extends Asked {
+  readonly conversation: ConversationId;
+  readonly message: MessageId;
+  readonly what: "edit" | "delete" | "react" | "unreact";
+  /** Of an edit: its own id, and {@link bodyOf} the message with what it says. */
+  readonly id: MessageId | null;
+  readonly said: string | null;
+  /** Of a reaction. */
+  readonly emoji: string | null;
+}
+
 /** What each kind of operation is given and answered. */
 interface Kinds {
   readonly send: { readonly input: SendInput; readonly answer: SendAnswer };
@@ -106,6 +118,7 @@ interface Kinds {
   readonly membership: { readonly input: MembershipInput; readonly answer: { readonly conversation: ConversationId } };
   readonly sign_out: { readonly input: SignOutInput; readonly answer: null };
   readonly block: { readonly input: BlockInput; readonly answer: null };
+  readonly change: { readonly input: ChangeInput; readonly answer: null };
 }
 
 /** A kind of operation. */
@@ -234,6 +247,9 @@ export class Connection {
   frame(frame: any): void {
     switch (frame.type) {
       case "message":
+      case "edit":
+      case "deletion":
+      case "reaction":
       case "membership":
       case "notice":
       case "tombstone":

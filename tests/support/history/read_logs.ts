@@ -1,7 +1,7 @@
 /** The final read of a history: what the tables hold of every log, its members and its cursors. */
 import type { Sql } from "../../../src/platform/postgres.ts";
 import type { AccountId, ConversationId, DeviceId, MessageId } from "../../../src/protocol/mod.ts";
-import { bodyOf, type Entry } from "./entry.ts";
+import { aboutOf, bodyOf, type Entry } from "./entry.ts";
 import type { FinalRead, StoredLog } from "./history.ts";
 
 interface HeadRow {
@@ -34,7 +34,9 @@ interface CursorRow {
   acknowledged: number;
 }
 
-const KINDS: Readonly<Record<number, Entry["kind"]>> = { 1: "message", 2: "membership", 3: "notice" };
+const KINDS: Readonly<Record<number, Entry["kind"]>> = {
+  ...{ 1: "message", 2: "membership", 3: "notice", 4: "edit", 5: "deletion", 6: "reaction" },
+};
 
 /**
  * Reads every conversation of the database. Bodies that the server sealed cannot be compared, so a
@@ -80,8 +82,7 @@ function toEntry(row: EventRow): Entry {
   const content = JSON.parse(Buffer.from(row.body).toString());
   const kind = KINDS[row.kind];
   if (kind === undefined) throw new Error(`Teach this version the event kind ${row.kind}`);
-  const change = { change: content.change, accounts: content.user_ids };
-  return { ...base, kind, body: bodyOf(content), ...(kind === "membership" ? { change } : {}) };
+  return { ...base, kind, body: bodyOf(content), ...aboutOf(kind, content) };
 }
 
 function grouped<Row extends { readonly conversation: ConversationId }>(

@@ -20,14 +20,21 @@ export function* withheldWhileBlocked(facts: Facts): Generator<Violation> {
   }
 }
 
-/** Whether a message of a dm was stored while its reader blocked its sender. */
+/**
+ * Whether a message of a dm was stored while its reader blocked its sender. When what changes a message was stored
+ * nobody wrote down: it may have been whenever there was a block.
+ */
 export function isWithheld(
   { logs, byKey, seen, blocks }: Facts,
-  { conversation, id, seq, sender }: Entry,
+  { conversation, id, seq, sender, kind }: Entry,
   reader: AccountId,
   how: "certainly" | "possibly",
 ): boolean {
   const message = byKey.get(messageKey(conversation, id));
-  if (message === undefined || reader === sender || logs.get(conversation)?.log.isDm !== true) return false;
+  if (reader === sender || logs.get(conversation)?.log.isDm !== true) return false;
+  if (message === undefined) {
+    const isChange = kind !== "membership" && kind !== "notice";
+    return how === "possibly" && isChange && blocks.possibly(reader, { sender }, { from: -Infinity, to: Infinity });
+  }
   return blocks[how](reader, { sender }, storedWithin(message.attempts, seen.get(conversation)?.get(seq)));
 }

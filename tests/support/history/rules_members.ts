@@ -1,6 +1,6 @@
 /** S13 and S16: who saw and sent what, by the memberships, and what summaries said of them. */
 import type { AccountId } from "../../../src/protocol/mod.ts";
-import { type Facts, type LogFacts, maySee, shown, type Violation } from "./facts.ts";
+import { type Facts, type LogFacts, maySee, messageKey, shown, type Violation } from "./facts.ts";
 
 /** S13: nobody is shown anything, and nobody sends anything, outside of a membership. */
 export function* withinMembership({ logs, history }: Facts): Generator<Violation> {
@@ -38,7 +38,7 @@ function* membersAsLogged({ log, changes }: LogFacts): Generator<Violation> {
  * S16: a summary is what the log up to its last seq amounts to, so a summary and the entries after it
  * give every later one. Where retention removed entries there is nothing to count.
  */
-export function* summariesAddUp({ logs, history }: Facts): Generator<Violation> {
+export function* summariesAddUp({ logs, byKey, history }: Facts): Generator<Violation> {
   const countings = new Map<LogFacts, number[]>();
   for (const { kind, input, outcome } of history.operations) {
     if (kind !== "snapshot" || outcome.type !== "ok") continue;
@@ -52,11 +52,10 @@ export function* summariesAddUp({ logs, history }: Facts): Generator<Violation> 
         yield { rule: "S16", text: "a summary names other members than its log", evidence };
       let counting = countings.get(facts);
       if (counting === undefined) {
-        counting = messagesUpTo(facts);
+        counting = messagesUpTo(facts, byKey);
         countings.set(facts, counting);
       }
-      // A tombstone does not say what it was.
-      if (facts.log.entries.some(({ kind }) => kind === "tombstone") || counting[lastSeq] === messages) continue;
+      if (counting[lastSeq] === messages) continue;
       yield {
         rule: "S16",
         text: `a summary counts ${messages} messages`,
@@ -74,10 +73,12 @@ function membersAt({ intervals }: LogFacts, seq: number): Set<AccountId> {
   return members;
 }
 
-/** How many messages there are up to each seq. */
-function messagesUpTo({ log }: LogFacts): number[] {
+/** How many messages there are up to each seq. A tombstone does not say what it was: whoever sent it knows. */
+function messagesUpTo({ log }: LogFacts, sent: Facts["byKey"]): number[] {
   const counts: number[] = [0];
-  for (const entry of log.entries)
-    counts[entry.seq] = (counts[entry.seq - 1] ?? 0) + (entry.kind === "message" ? 1 : 0);
+  for (const { conversation, seq, id, kind } of log.entries) {
+    const isMessage = kind === "message" || (kind === "tombstone" && sent.has(messageKey(conversation, id)));
+    counts[seq] = (counts[seq - 1] ?? 0) + (isMessage ? 1 : 0);
+  }
   return counts;
 }

@@ -4,7 +4,13 @@
  */
 import type { AccountId, ConversationId, DeviceId, MessageId, SessionId } from "../../../src/protocol/mod.ts";
 import { bodyOf, type Entry, type MembershipChange } from "../../support/history/entry.ts";
-import { type Connection, History, type Operation, type StoredLog } from "../../support/history/history.ts";
+import {
+  type ChangeInput,
+  type Connection,
+  History,
+  type Operation,
+  type StoredLog,
+} from "../../support/history/history.ts";
 
 /** Somebody on one device. */
 export interface Person {
@@ -137,6 +143,36 @@ export class Model {
       if (change === "block" && open === undefined)
         withheld.push({ reader: account, sender: whom, from: entries.length + 1, to: null });
     }
+    operation.ok(null);
+    this.pass();
+  }
+
+  /** Edits, deletes or reacts to a message that was sent. */
+  changeMessage(what: ChangeInput["what"], { account, session }: Person, { conversation, id: message }: Sent): void {
+    const id = this.#id<MessageId>();
+    const said = what === "edit" ? bodyOf({ content: id }) : null;
+    const emoji = what === "react" || what === "unreact" ? "👍" : null;
+    const asked = { account, session, node: "1", conversation, message, what };
+    const operation = this.history.begin("change", {
+      ...{ ...asked, id: what === "edit" ? id : null, said, emoji },
+    });
+    this.pass();
+    const log = this.#log(conversation);
+    const isOld = (entry: Entry) =>
+      what === "delete"
+        ? entry.id === message || entry.target === message
+        : entry.target === message && entry.kind === "reaction" && emoji !== null && entry.sender === account;
+    for (const [place, entry] of log.entries.entries()) if (isOld(entry)) empty(log, place);
+    const kind = what === "edit" ? "edit" : what === "delete" ? "deletion" : "reaction";
+    const about = kind === "edit" ? { said: said ?? "" } : emoji === null ? {} : { emoji, added: what === "react" };
+    const entry = {
+      ...this.#push(log, account, id, bodyOf({ content: id, message_id: message })),
+      kind,
+      target: message,
+    };
+    log.entries[entry.seq - 1] = { ...entry, ...about } as Entry;
+    log.byId.set(id, log.entries[entry.seq - 1] as Entry);
+    this.#pump();
     operation.ok(null);
     this.pass();
   }
@@ -361,11 +397,24 @@ function sees({ members }: Log, who: AccountId, seq: number): boolean {
   return members.some(({ account, joined, left }) => account === who && joined <= seq && (left === null || seq < left));
 }
 
-/** What is withheld has a place and no body. */
-function shownTo({ withheld }: Log, who: AccountId, entry: Entry): Entry {
-  const isWithheld = withheld.some(
-    ({ reader, sender, from, to }) =>
-      reader === who && sender === entry.sender && from <= entry.seq && entry.seq <= (to ?? entry.seq),
-  );
-  return isWithheld && entry.kind === "message" ? { ...entry, kind: "tombstone", body: null } : entry;
+/** What is withheld has a place and no body; a message is shown as its newest edit that is not withheld says. */
+function shownTo({ entries, withheld }: Log, who: AccountId, entry: Entry): Entry {
+  const isWithheld = ({ seq, sender: by }: Entry) =>
+    withheld.some(
+      ({ reader, sender, from, to }) => reader === who && sender === by && from <= seq && seq <= (to ?? seq),
+    );
+  if (entry.kind === "membership" || entry.kind === "tombstone") return entry;
+  if (isWithheld(entry)) return bare(entry);
+  const edit = entries.findLast((one) => one.kind === "edit" && one.target === entry.id && !isWithheld(one));
+  return edit === undefined ? entry : { ...entry, body: edit.said ?? null, version: edit.id };
+}
+
+function bare({ conversation, seq, id, sender, createdAt }: Entry): Entry {
+  return { conversation, seq, id, sender, createdAt, kind: "tombstone", body: null };
+}
+
+function empty({ entries, byId }: Log, place: number): void {
+  const entry = bare(entries[place] as Entry);
+  entries[place] = entry;
+  byId.set(entry.id, entry);
 }
