@@ -19,7 +19,7 @@ import {
 import { accountRoutes } from "./accounts/routes.ts";
 import { purgeAudit } from "./administration/mod.ts";
 import { relayBodyRules, relayOperations, relayRoutes } from "./compat/relay/mod.ts";
-import { openRoom, roomOperations, roomRoutes } from "./compat/room/mod.ts";
+import { openRoom, roomOperations, roomRoutes, roomSocket } from "./compat/room/mod.ts";
 import type { Config } from "./config.ts";
 import {
   announceKey,
@@ -38,6 +38,7 @@ import {
   createServer,
   type DescribedRoute,
   describeApi,
+  describeSockets,
   docsRoutes,
   healthRoutes,
   infoRoutes,
@@ -62,7 +63,7 @@ import { type Database, openDatabase, pingDatabase } from "./platform/postgres.t
 import { MemoryRateLimiter, type RateLimiter } from "./platform/rate_limit.ts";
 import { RedisRateLimiter } from "./platform/rate_limit_redis.ts";
 import { openRedis } from "./platform/redis.ts";
-import { type AccountId, jsonCodec, OPERATIONS, type SessionId, uuidv7 } from "./protocol/mod.ts";
+import { type AccountId, jsonCodec, MAIN_SOCKET, OPERATIONS, type SessionId, uuidv7 } from "./protocol/mod.ts";
 import {
   type Bus,
   type Hub,
@@ -302,13 +303,19 @@ function composeServer(ground: Ground, slices: Slices, hub: Hub): AnyElysia {
       }),
       metricsRoutes({ text: () => metrics.text(), token: config.metricsToken }),
       docsRoutes({
-        describe: () =>
+        describeApi: () =>
           describeApi({
             routes: server.routes,
             operations: { ...OPERATIONS, ...relayOperations, ...roomOperations },
             version: packageJson.version,
             baseUrl: config.baseUrl,
             bodyRules: relayBodyRules,
+          }),
+        describeSockets: () =>
+          describeSockets({
+            sockets: [MAIN_SOCKET, roomSocket],
+            version: packageJson.version,
+            baseUrl: config.baseUrl,
           }),
       }),
       ...sliceRoutes(ground, slices, hub, authentication),

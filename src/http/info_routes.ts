@@ -13,6 +13,8 @@ export function infoRoutes(context: { readonly version: string }) {
       socket: "/ws",
       room: "/ws/chat",
       docs: "/docs",
+      reference: "/redoc",
+      sockets: "/docs/sockets",
       health: "/health",
       ready: "/ready",
     },

@@ -9,6 +9,7 @@
  * May import protocol, platform, the slices' mod.ts and realtime/mod.ts.
  */
 export { createAccessTokens, type PublicJwk, publicKeysOf, type SigningKey } from "./access_tokens.ts";
+export { type DescribeSocketsOptions, describeSockets } from "./asyncapi.ts";
 export {
   type Authenticate,
   type Authentication,

@@ -1,11 +1,12 @@
 /**
  * The API as an OpenAPI 3.1 document: paths, bodies and parameters from the routes and their zod
- * schemas, the rest from the table of operations. Routes that the table does not know are left out,
- * and a test finds them.
+ * schemas, the rest and the order from the table of operations. Routes that the table does not know are
+ * left out, and a test finds them.
  */
 import { z } from "zod";
 import { ERRORS, ErrorAnswer, type ErrorCode, type Operation, type Operations } from "../protocol/mod.ts";
 import type { BodyRule } from "./body.ts";
+import { type Json, jsonSchema } from "./json_schema.ts";
 
 /** A route as the router lists it. */
 export interface DescribedRoute {
@@ -26,8 +27,6 @@ export interface DescribeApiOptions {
   readonly bodyRules: Readonly<Record<string, BodyRule>>;
 }
 
-type Json = Readonly<Record<string, unknown>>;
-
 const ALWAYS: readonly ErrorCode[] = ["bad_request", "rate_limited", "internal", "unavailable"];
 const WITH_BODY: readonly ErrorCode[] = ["bad_json", "payload_too_large", "unsupported_media_type"];
 const WITH_TOKEN: readonly ErrorCode[] = ["unauthorized", "token_expired"];
@@ -36,10 +35,11 @@ const METHODS: ReadonlySet<string> = new Set(["GET", "POST", "PUT", "DELETE", "P
 /** Writes the document; JSON. */
 export function describeApi(options: DescribeApiOptions): Json {
   const paths: Record<string, Record<string, Json>> = {};
-  for (const route of options.routes) {
+  const routes = new Map(options.routes.map((route) => [nameOfRoute(route), route]));
+  for (const [name, operation] of Object.entries(options.operations)) {
+    const route = routes.get(name);
+    if (route === undefined) continue;
     const path = patternOf(route);
-    const operation = operationOf(options.operations, route);
-    if (operation === undefined) continue;
     const methods = paths[path] ?? {};
     methods[route.method.toLowerCase()] = describeOperation(route, path, operation, options.bodyRules[route.path]);
     paths[path] = methods;
@@ -49,27 +49,30 @@ export function describeApi(options: DescribeApiOptions): Json {
     info: {
       title: "Sotto",
       version: options.version,
-      description: "End-to-end encrypted messaging. What is spoken on the socket is in src/protocol/SPEC.md.",
+      description:
+        "End-to-end encrypted messaging. What is spoken on the sockets is at `/asyncapi.json`, and to read at `/docs/sockets`.",
       license: { name: "MIT", identifier: "MIT" },
     },
     servers: [{ url: options.baseUrl }],
     paths,
     components: {
-      schemas: { Error: jsonSchema(ErrorAnswer, "output") },
+      schemas: { Error: jsonSchema(ErrorAnswer, { io: "output" }) },
       securitySchemes: { bearer: { type: "http", scheme: "bearer", bearerFormat: "JWT" } },
     },
+    "x-errors": ERRORS,
   };
 }
 
 /** The routes that no operation describes, as `GET /path`. */
 export function undescribed(routes: readonly DescribedRoute[], operations: Operations): string[] {
   return routes
-    .filter((route) => METHODS.has(route.method) && operationOf(operations, route) === undefined)
-    .map((route) => `${route.method} ${patternOf(route)}`);
+    .filter(({ method }) => METHODS.has(method))
+    .map(nameOfRoute)
+    .filter((name) => !Object.hasOwn(operations, name));
 }
 
-function operationOf(operations: Operations, route: DescribedRoute): Operation | undefined {
-  return new Map<string, Operation>(Object.entries(operations)).get(`${route.method} ${patternOf(route)}`);
+function nameOfRoute(route: DescribedRoute): string {
+  return `${route.method} ${patternOf(route)}`;
 }
 
 /** `/a/:id/` as `/a/{id}`. */
@@ -122,15 +125,15 @@ function parametersOf(route: DescribedRoute, path: string, operation: Operation)
 function fieldsOf(schema: unknown): Map<string, { readonly schema: unknown; readonly required: boolean }> {
   if (!(schema instanceof z.ZodType)) return new Map();
   // As read, a number is a number and no text; whether it may be left out shows only before.
-  const { properties = {} } = jsonSchema(schema, "output");
-  const given = jsonSchema(schema, "input")["required"];
+  const { properties = {} } = jsonSchema(schema, { io: "output" });
+  const given = jsonSchema(schema, { io: "input" })["required"];
   const required = new Set(Array.isArray(given) ? given : []);
   const fields = Object.entries(properties as Json);
   return new Map(fields.map(([name, field]) => [name, { schema: field, required: required.has(name) }]));
 }
 
 function requestBody(body: z.ZodType, rule: BodyRule): Json {
-  const content = { schema: jsonSchema(body, "input") };
+  const content = { schema: jsonSchema(body, { io: "input" }) };
   const required = !body.safeParse({}).success; // no body reads as an empty one
   return {
     required,
@@ -146,7 +149,7 @@ function answersOf({ answers }: Operation): Record<string, Json> {
     const description = Number(status) < 300 ? "It is done" : "It is not";
     if (answer === null) return [status, { description }];
     if (typeof answer === "string") return [status, { description, content: { [answer]: {} } }];
-    return [status, { description, content: { "application/json": { schema: jsonSchema(answer, "output") } } }];
+    return [status, { description, content: { "application/json": { schema: jsonSchema(answer, { io: "output" }) } } }];
   });
   return Object.fromEntries(described);
 }
@@ -164,20 +167,11 @@ function refusalsOf(codes: readonly ErrorCode[], { answers }: Operation): Record
     {
       description: some.map((code) => `\`${code}\`: ${ERRORS[code].message}`).join("\n\n"),
       content: { "application/json": { schema: { $ref: "#/components/schemas/Error" } } },
+      "x-codes": some,
       ...(status === "429"
         ? { headers: { "Retry-After": { description: "Seconds", schema: { type: "integer" } } } }
         : {}),
     },
   ]);
   return Object.fromEntries(described);
-}
-
-function jsonSchema(schema: z.ZodType, io: "input" | "output"): Json {
-  const { $schema: _, ...described } = z.toJSONSchema(schema, {
-    ...{ io, unrepresentable: "any" },
-    override: ({ jsonSchema: one }) => {
-      if (one.format !== undefined) delete one.pattern; // it says the same at great length
-    },
-  });
-  return described;
 }

@@ -10,7 +10,7 @@ import { LastSeenTo, UserStatus } from "./people.ts";
 import { Platform } from "./rest.ts";
 
 const Time = z.iso.datetime();
-const Seq = z.int().min(1);
+const Seq = z.int().min(1).describe("A place in the conversation's log");
 
 /** Every refusal. `details` names fields, limits or milliseconds; never content. */
 export const ErrorAnswer = z.strictObject({
@@ -27,12 +27,12 @@ export const TokensAnswer = z.strictObject({
   access_token: z.string(),
   refresh_token: z.string(),
   token_type: z.literal("bearer"),
-  /** Seconds until the access token ends. */
-  expires_in: z.int().min(0),
+  expires_in: z.int().min(0).describe("Seconds until the access token ends"),
   session_id: SessionId,
   device_id: DeviceId,
-  /** Given back at a later sign-in it shows that the device is known; it opens nothing. */
-  device_token: z.string(),
+  device_token: z
+    .string()
+    .describe("Given back at a later sign-in it shows that the device is known; it opens nothing"),
 });
 
 /** An account as it sees itself. */
@@ -40,8 +40,7 @@ export const OwnUserAnswer = z.strictObject({
   id: AccountId,
   username: z.string(),
   email: z.string().nullable(),
-  /** Whether somebody has shown that the address is theirs. */
-  email_verified: z.boolean(),
+  email_verified: z.boolean().describe("Whether somebody has shown that the address is theirs"),
   display_name: z.string().nullable(),
   public_key: z.string().nullable(),
   role: z.enum(["user", "admin"]),
@@ -64,10 +63,8 @@ export const SessionsAnswer = z.strictObject({
       device_name: z.string().nullable(),
       platform: Platform.nullable(),
       created_at: Time,
-      /** The day it was last used, UTC. */
-      last_seen: z.iso.date(),
-      /** Whether it is the one that asks. */
-      current: z.boolean(),
+      last_seen: z.iso.date().describe("The day it was last used"),
+      current: z.boolean().describe("Whether it is the one that asks"),
     }),
   ),
 });
@@ -84,13 +81,13 @@ export const WsTicketAnswer = z.strictObject({ ticket: z.string(), expires_in: z
 /** An account's current public key. */
 export const PublicKeyAnswer = z.strictObject({
   user_id: AccountId,
-  /** SubjectPublicKeyInfo as PEM. */
-  public_key: z.string(),
-  /** SHA-256 of the DER, lower-case hex. */
-  fingerprint: z.string().regex(/^[0-9a-f]{64}$/),
+  public_key: z.string().describe("SubjectPublicKeyInfo as PEM"),
+  fingerprint: z
+    .string()
+    .regex(/^[0-9a-f]{64}$/)
+    .describe("SHA-256 of the DER"),
   algorithm: z.string(),
-  /** How many keys the account has had, this one included. */
-  version: z.int().min(1),
+  version: z.int().min(1).describe("How many keys the account has had, this one included"),
   created_at: Time,
 });
 
@@ -99,8 +96,7 @@ const Profile = z.strictObject({
   username: z.string(),
   display_name: z.string().nullable(),
   status: UserStatus,
-  /** A day; `null` where it is not known or not shown. */
-  last_seen: z.iso.date().nullable(),
+  last_seen: z.iso.date().nullable().describe("A day; `null` where it is not known or not shown"),
   created_at: Time,
   updated_at: Time,
 });

@@ -30,10 +30,15 @@ export const MessageType = z.enum(["text", "image", "file"]);
  */
 export const MessageContent = z.object({
   message_type: MessageType.default("text"),
-  content: z.string().min(1).max(LIMITS.contentChars).optional(),
-  encrypted_content: z.string().min(1).max(LIMITS.contentChars).optional(),
-  encryption_iv: z.string().min(1).max(256).optional(),
-  reply_to: MessageId.optional(),
+  content: z.string().min(1).max(LIMITS.contentChars).optional().describe("The text, in a `server` conversation"),
+  encrypted_content: z
+    .string()
+    .min(1)
+    .max(LIMITS.contentChars)
+    .optional()
+    .describe("What the client encrypted, in an `opaque` conversation"),
+  encryption_iv: z.string().min(1).max(256).optional().describe("Where the clients use one"),
+  reply_to: MessageId.optional().describe("The message that this answers"),
 });
 /** See {@link MessageContent}. */
 export type MessageContent = z.infer<typeof MessageContent>;
@@ -66,7 +71,7 @@ function isOneGrapheme(text: string): boolean {
 }
 
 /** Seconds until the message expires; absent means the conversation's retention. */
-export const ExpiresIn = z.int().min(1).max(LIMITS.expirySeconds);
+export const ExpiresIn = z.int().min(1).max(LIMITS.expirySeconds).describe("Seconds until a message expires");
 
 /** What a member may do: owners and admins change the conversation and its members; there is one owner. */
 export const Role = z.enum(["owner", "admin", "member"]);

@@ -20,8 +20,11 @@ import { type AccountId, ConversationId, type DeviceId, MessageId, type SessionI
 import { LIMITS } from "./limits.ts";
 
 /** A client's mark on a frame, repeated in its answer. */
-const ref = z.union([z.string().max(64), z.int()]).optional();
-const seq = z.int().min(0);
+const ref = z
+  .union([z.string().max(64), z.int()])
+  .optional()
+  .describe("Repeated in the answer");
+const seq = z.int().min(0).describe("A place in the conversation's log");
 
 /** Proves who the socket belongs to, first or again before the token expires [AUTH-2, AUTH-5]. */
 export const AuthenticateFrame = z.object({

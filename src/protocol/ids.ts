@@ -10,30 +10,34 @@ import { z } from "zod";
 /** A lower-case UUID of RFC 9562. */
 export const UUID = /^[0-9a-f]{8}-[0-9a-f]{4}-[1-8][0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/;
 
-const uuidText = z.string().regex(UUID, { error: "must be a lower-case UUID" });
+/** `means` is what descriptions of the API say of it. */
+const uuidText = (means: string) =>
+  z.string().regex(UUID, { error: "must be a lower-case UUID" }).meta({ format: "uuid", description: means });
 
 /** The id of an account, on the wire `user_id` or `sender_id`. */
-export const AccountId = uuidText.brand<"AccountId">();
+export const AccountId = uuidText("An account").brand<"AccountId">();
 /** See {@link AccountId}. */
 export type AccountId = z.infer<typeof AccountId>;
 
 /** The id of a device: what holds acknowledgement cursors. */
-export const DeviceId = uuidText.brand<"DeviceId">();
+export const DeviceId = uuidText("A device").brand<"DeviceId">();
 /** See {@link DeviceId}. */
 export type DeviceId = z.infer<typeof DeviceId>;
 
 /** The id of a session: one sign-in on one device. */
-export const SessionId = uuidText.brand<"SessionId">();
+export const SessionId = uuidText("A session").brand<"SessionId">();
 /** See {@link SessionId}. */
 export type SessionId = z.infer<typeof SessionId>;
 
 /** The id of a conversation. */
-export const ConversationId = uuidText.brand<"ConversationId">();
+export const ConversationId = uuidText("A conversation").brand<"ConversationId">();
 /** See {@link ConversationId}. */
 export type ConversationId = z.infer<typeof ConversationId>;
 
 /** The id of an event in a conversation's log, made by its sender: always a UUIDv7. */
-export const MessageId = uuidText.refine((id) => id[14] === "7", { error: "must be a UUIDv7" }).brand<"MessageId">();
+export const MessageId = uuidText("A UUIDv7, made by the sender at the first attempt")
+  .refine((id) => id[14] === "7", { error: "must be a UUIDv7" })
+  .brand<"MessageId">();
 /** See {@link MessageId}. */
 export type MessageId = z.infer<typeof MessageId>;
 

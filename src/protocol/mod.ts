@@ -16,3 +16,5 @@ export * from "./operations.ts";
 export * from "./page_place.ts";
 export * from "./people.ts";
 export * from "./rest.ts";
+export * from "./server_frames.ts";
+export * from "./sockets.ts";

@@ -313,11 +313,17 @@ export const OPERATIONS: Operations = {
     ...{ ...server, summary: "Show the public keys of access tokens, where they have some" },
     answers: { 200: JwksAnswer },
   },
-  "GET /docs": { ...server, summary: "Read this in a browser", answers: { 200: "text/html" } },
+  "GET /docs": { ...server, summary: "Read this in a browser, and try it", answers: { 200: "text/html" } },
+  "GET /redoc": { ...server, summary: "Read this as one page, which prints well", answers: { 200: "text/html" } },
+  "GET /docs/sockets": { ...server, summary: "Read what is spoken on the sockets", answers: { 200: "text/html" } },
   "GET /docs/{file}": {
     ...{ ...server, summary: "Load a file of that page" },
     answers: { 200: "application/octet-stream" },
     errors: ["not_found"],
   },
   "GET /openapi.json": { ...server, summary: "Load this description", answers: { 200: "application/json" } },
+  "GET /asyncapi.json": {
+    ...{ ...server, summary: "Load the description of the sockets" },
+    answers: { 200: "application/json" },
+  },
 };

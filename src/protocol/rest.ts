@@ -21,7 +21,8 @@ export const DisplayName = z
   .refine((name) => !BIDI_OR_CONTROL.test(name), { error: "must hold no control characters" })
   .refine((name) => [...name].some((sign) => !UNSEEN.test(sign) && !/[\s\u2800]/.test(sign)), {
     error: "must be seen",
-  });
+  })
+  .describe("A name that people see");
 
 /**
  * A name to sign in with: 3 to 50 letters, digits, `_`, `-`, `.`; unique without regard to case. Nothing that is not seen,
@@ -36,7 +37,8 @@ export const Username = z
   .refine((name) => !UNSEEN.test(name), { error: "must hold no letters that are not seen" })
   .refine((name) => ALIKE.filter((script) => script.test(name)).length <= 1, {
     error: "must not mix Latin, Greek and Cyrillic letters",
-  });
+  })
+  .describe("A name to sign in with: 3 to 50 letters, digits, `_`, `-` or `.`; unique without regard to case");
 
 /** A password that is sent to be checked. Longer than any that can be chosen, for its other Unicode forms are longer. */
 export const TypedPassword = z.string().min(1).max(512);
@@ -48,7 +50,7 @@ export const Password = TypedPassword.refine(
     return length >= LIMITS.passwordLeast && length <= LIMITS.passwordMost;
   },
   { error: `must have ${LIMITS.passwordLeast} to ${LIMITS.passwordMost} characters` },
-);
+).describe(`${LIMITS.passwordLeast} to ${LIMITS.passwordMost} characters as Unicode's form NFKC counts them`);
 
 /** An e-mail address, as people type it. */
 export const EmailAddress = z.email().max(254);
@@ -59,7 +61,7 @@ export const Platform = z.enum(["android", "ios", "linux", "macos", "windows", "
 export type Platform = z.infer<typeof Platform>;
 
 /** What shows that a device signed in before. */
-export const DeviceToken = z.string().min(1).max(256);
+export const DeviceToken = z.string().min(1).max(256).describe("The `device_token` of an earlier sign-in");
 
 /** Which device signs in; `device_id` keeps the cursors of one that signs in again. */
 const DeviceFields = {
@@ -69,7 +71,7 @@ const DeviceFields = {
 };
 
 /** A public key as PEM, at most 4 KiB; its parsing has codes of its own. */
-export const PublicKeyPem = z.string().min(1).max(4_096);
+export const PublicKeyPem = z.string().min(1).max(4_096).describe("A public key as PEM (SubjectPublicKeyInfo)");
 
 /** `POST /api/auth/signup`. */
 export const SignUpBody = z.object({
@@ -114,7 +116,7 @@ export const AskLinkBody = z.object({ email: EmailAddress });
 export const ChangeEmailBody = z.object({ email: EmailAddress, password: TypedPassword });
 
 /** What is after `#token=` in a link that was mailed: 32 bytes as base64url. */
-export const LinkToken = z.string().min(1).max(128);
+export const LinkToken = z.string().min(1).max(128).describe("What is after `#token=` in the link that was mailed");
 
 /** `POST /api/auth/magic-link/verify`. */
 export const MagicLinkBody = z.object({ token: LinkToken, ...DeviceFields });

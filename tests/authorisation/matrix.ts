@@ -68,6 +68,9 @@ export const ROUTES: Readonly<Record<string, Row>> = {
   "GET /metrics": { send: at("/metrics"), outcomes: everybody("200") }, // the test is on the server's machine
   "GET /docs": { send: at("/docs"), outcomes: everybody("200") },
   "GET /docs/{file}": { send: at("/docs/swagger-ui.css"), outcomes: everybody("200") },
+  "GET /redoc": { send: at("/redoc"), outcomes: everybody("200") },
+  "GET /docs/sockets": { send: at("/docs/sockets"), outcomes: everybody("200") },
+  "GET /asyncapi.json": { send: at("/asyncapi.json"), outcomes: everybody("200") },
   "GET /openapi.json": { send: at("/openapi.json"), outcomes: everybody("200") },
   // Who comes with a socket is judged there; see FRAMES.
   "GET /ws": { send: at("/ws"), outcomes: everybody("426 upgrade_required") },

@@ -13,3 +13,4 @@
 export { type OpenRoomOptions, openRoom } from "./open_room.ts";
 export { roomOperations } from "./operations.ts";
 export { type Room, type RoomContext, roomRoutes } from "./routes.ts";
+export { roomSocket } from "./sockets.ts";
