@@ -43,6 +43,20 @@ create table audit_log (
   constraint audit_log_actor_kind_check CHECK ((actor_kind = ANY (ARRAY['cli'::text, 'account'::text])))
 );
 
+create table channels (
+  conversation uuid not null,
+  slug text,
+  public boolean not null,
+  shared boolean not null,
+  open_posting boolean not null,
+  members integer not null,
+  constraint channels_slug_unique UNIQUE (slug),
+  constraint channels_pkey PRIMARY KEY (conversation),
+  constraint channels_conversation_fkey FOREIGN KEY (conversation) REFERENCES conversations(id),
+  constraint channels_check CHECK (((NOT public) OR (shared AND (slug IS NOT NULL)))),
+  constraint channels_slug_check CHECK ((slug ~ '^[a-z0-9-]{3,50}$'::text))
+);
+
 create table confirmations (
   conversation uuid not null,
   account uuid not null,
@@ -215,7 +229,7 @@ create table members (
   constraint members_pkey PRIMARY KEY (conversation, account, joined_seq),
   constraint members_account_fkey FOREIGN KEY (account) REFERENCES accounts(id),
   constraint members_conversation_fkey FOREIGN KEY (conversation) REFERENCES conversations(id),
-  constraint members_check CHECK ((left_seq > joined_seq)),
+  constraint members_check CHECK ((left_seq >= joined_seq)) NOT VALID,
   constraint members_role_check CHECK ((role = ANY (ARRAY[1, 2, 3])))
 );
 
@@ -597,14 +611,20 @@ begin
   end loop;
 end $function$;
 
+<<<<<<< HEAD
 CREATE OR REPLACE FUNCTION public.change_conversation(p_conversation uuid, p_actor uuid, p_name text, p_retention integer, p_account uuid, p_role smallint, p_id uuid, p_digest bytea, p_body bytea)
  RETURNS TABLE(o_status integer, o_seq bigint, o_version integer, o_at double precision, o_expires double precision)
+=======
+CREATE OR REPLACE FUNCTION public.change_channel_members(p_conversation uuid, p_actor uuid, p_change smallint, p_account uuid, p_limit integer, p_id uuid, p_digest bytea, p_body bytea)
+ RETURNS TABLE(o_status integer, o_seq bigint, o_version integer, o_can_send boolean, o_at double precision, o_expires double precision)
+>>>>>>> 7dc01b8 (Offer channels of any size: public ones that anybody finds, joins and reads, with a socket that needs no account)
  LANGUAGE plpgsql
  SET lock_timeout TO '2s'
  SET enable_seqscan TO 'off'
 AS $function$
 declare
   v_head    conversations;
+<<<<<<< HEAD
   v_known   record;
   v_now     timestamptz;
   v_at      timestamptz;
@@ -648,6 +668,80 @@ begin
           p_actor, 7, v_at, v_at + make_interval(secs => v_head.retention_seconds), false, v_head.counted, p_digest, p_body);
   return query select 0, v_head.last_seq + 1, v_head.members_version + 1, unix_ms(v_at),
     unix_ms(v_at + make_interval(secs => v_head.retention_seconds));
+=======
+  v_channel channels;
+  v_actor   smallint;
+  v_member  smallint;
+  v_refused int;
+  v_entry   boolean := false;
+  v_send    boolean := false;
+  v_seq     bigint;
+  v_at      timestamptz;
+  v_expires timestamptz;
+begin
+  perform 1 from channels h where h.conversation = p_conversation;
+  if not found then
+    return query select 15, 0::bigint, 0, false, 0::double precision, null::double precision;
+    return;
+  end if;
+  perform 1 from conversations c where c.id = p_conversation for no key update;
+  -- From here on every statement sees what was committed under the lock.
+  select * into v_head from conversations c where c.id = p_conversation;
+  select * into v_channel from channels h where h.conversation = p_conversation;
+  select m.role into v_actor from members m
+  where m.conversation = p_conversation and m.account = p_actor and m.left_seq is null;
+  select m.role into v_member from members m
+  where m.conversation = p_conversation and m.account = p_account and m.left_seq is null;
+  v_seq := v_head.last_seq + 1;
+  v_at := greatest(date_trunc('milliseconds', clock_timestamp()), v_head.last_activity);
+  v_expires := v_at + make_interval(secs => v_head.retention_seconds);
+
+  v_refused := case
+    when p_change = 3 and v_member is not null then 1
+    when p_change = 3 and not v_channel.public then 4
+    when p_change <> 3 and v_actor is null then 4
+    when p_change = 1 and v_actor = 3 then 8
+    when p_change = 1 and v_member is not null then 9
+    when p_change = 2 and p_account <> p_actor and v_actor = 3 then 8
+    when p_change = 2 and v_member is null then 10
+    when p_change = 2 and p_account <> p_actor and v_actor = 2 and v_member <> 3 then 8
+    when p_change <> 2 and v_channel.members >= p_limit then 11
+    else 0 end;
+  if v_refused <> 0 then
+    return query select v_refused, v_head.last_seq, v_head.members_version, false, 0::double precision, null::double precision;
+    return;
+  end if;
+
+  if p_change = 2 then
+    update members m set left_seq = v_seq
+    where m.conversation = p_conversation and m.account = p_account and m.left_seq is null;
+    if v_member = 1 then perform hand_over_channel(p_conversation); end if;
+    update channels h
+    set members = h.members - 1, public = h.public and h.members > 1, slug = case when h.members > 1 then h.slug end
+    where h.conversation = p_conversation;
+  else
+    v_send := v_channel.open_posting;
+    v_entry := exists (select from members m
+                       where m.conversation = p_conversation and m.account = p_account and m.left_seq = v_seq);
+    -- An empty interval at this number holds nothing.
+    delete from members m where m.conversation = p_conversation and m.account = p_account and m.joined_seq = v_seq;
+    insert into members (conversation, account, joined_seq, delivered_seq, read_seq, counted_read, joined_at, role, can_send)
+    values (p_conversation, p_account, v_seq, v_seq - 1, v_seq - 1, v_head.counted, v_at, 3, v_send);
+    update channels h set members = h.members + 1 where h.conversation = p_conversation;
+  end if;
+  update conversations c
+  set members_version = c.members_version + 1,
+      last_seq = case when v_entry then v_seq else c.last_seq end,
+      last_activity = case when v_entry then v_at else c.last_activity end
+  where c.id = p_conversation;
+  if v_entry then
+    insert into events (kept, day, conversation, seq, id, sender, kind, at, expires_at, counts, counted, digest, body)
+    values (v_head.retention_seconds is null, (v_at at time zone 'utc')::date, p_conversation, v_seq, p_id, p_actor, 2,
+            v_at, v_expires, false, v_head.counted, p_digest, p_body);
+  end if;
+  return query select case when v_entry then 14 else 0 end, v_seq, v_head.members_version + 1, v_send,
+    unix_ms(v_at), unix_ms(v_expires);
+>>>>>>> 7dc01b8 (Offer channels of any size: public ones that anybody finds, joins and reads, with a socket that needs no account)
 end $function$;
 
 CREATE OR REPLACE FUNCTION public.change_membership(p_conversation uuid, p_actor uuid, p_change smallint, p_accounts uuid[], p_can_send boolean, p_id uuid, p_digest bytea, p_body bytea, p_limit integer)
@@ -823,12 +917,18 @@ begin
   return 0;
 end $function$;
 
+<<<<<<< HEAD
 CREATE OR REPLACE FUNCTION public.clear_dm(p_conversation uuid, p_account uuid)
  RETURNS integer
+=======
+CREATE OR REPLACE FUNCTION public.create_channel(p_conversation uuid, p_encryption smallint, p_name text, p_creator uuid, p_others uuid[], p_retention integer, p_data_key bytea, p_id uuid, p_digest bytea, p_body bytea, p_slug text, p_public boolean, p_shared boolean, p_open_posting boolean)
+ RETURNS TABLE(o_status integer, o_conversation uuid, o_seq bigint, o_version integer, o_at double precision, o_expires double precision)
+>>>>>>> 7dc01b8 (Offer channels of any size: public ones that anybody finds, joins and reads, with a socket that needs no account)
  LANGUAGE plpgsql
  SET lock_timeout TO '2s'
 AS $function$
 declare
+<<<<<<< HEAD
   v_head conversations;
 begin
   perform 1 from conversations c where c.id = p_conversation for no key update;
@@ -886,6 +986,22 @@ AS $function$
     (select c.counted from conversations c where c.id = p_conversation))
 $function$;
 
+=======
+  v_made record;
+begin
+  select * into v_made from create_conversation(p_conversation, 3::smallint, p_encryption, p_name, p_creator, p_others,
+    p_retention, null, p_data_key, p_id, p_digest, p_body);
+  if v_made.o_status = 0 then
+    insert into channels (conversation, slug, public, shared, open_posting, members)
+    select p_conversation, p_slug, p_public, p_shared, p_open_posting, count(*) from members m where m.conversation = p_conversation;
+    if not p_open_posting then
+      update members m set can_send = false where m.conversation = p_conversation and m.role = 3;
+    end if;
+  end if;
+  return query select v_made.o_status, v_made.o_conversation, v_made.o_seq, v_made.o_version, v_made.o_at, v_made.o_expires;
+end $function$;
+
+>>>>>>> 7dc01b8 (Offer channels of any size: public ones that anybody finds, joins and reads, with a socket that needs no account)
 CREATE OR REPLACE FUNCTION public.create_conversation(p_conversation uuid, p_kind smallint, p_encryption smallint, p_name text, p_creator uuid, p_others uuid[], p_retention integer, p_dm_key bytea, p_data_key bytea, p_id uuid, p_digest bytea, p_body bytea)
  RETURNS TABLE(o_status integer, o_conversation uuid, o_seq bigint, o_version integer, o_at double precision, o_expires double precision)
  LANGUAGE plpgsql
@@ -1164,6 +1280,18 @@ begin
   return v_done;
 end $function$;
 
+CREATE OR REPLACE FUNCTION public.follow_role()
+ RETURNS trigger
+ LANGUAGE plpgsql
+AS $function$
+declare
+  v_open boolean;
+begin
+  select h.open_posting into v_open from channels h where h.conversation = new.conversation;
+  if found then new.can_send := v_open or new.role <> 3; end if;
+  return new;
+end $function$;
+
 CREATE OR REPLACE FUNCTION public.forget_member(p_conversation uuid, p_account uuid)
  RETURNS void
  LANGUAGE plpgsql
@@ -1182,6 +1310,18 @@ begin
   end if;
   delete from members m where m.conversation = p_conversation and m.account = p_account;
 end $function$;
+
+CREATE OR REPLACE FUNCTION public.hand_over_channel(p_conversation uuid)
+ RETURNS void
+ LANGUAGE sql
+AS $function$
+  update members set role = 1
+  where (conversation, account, joined_seq) = (
+      select m.conversation, m.account, m.joined_seq from members m
+      where m.conversation = p_conversation and m.left_seq is null and m.role = 2
+      order by m.joined_seq, m.account limit 1)
+    and not exists (select from members m where m.conversation = p_conversation and m.left_seq is null and m.role = 1)
+$function$;
 
 CREATE OR REPLACE FUNCTION public.hand_over_ownership(p_conversation uuid)
  RETURNS void
@@ -1217,6 +1357,17 @@ begin
   values (p_account, p_conversation, p_seq, p_message, v_number);
   return query select v_number, false;
 end $function$;
+
+CREATE OR REPLACE FUNCTION public.is_shared_with(p_conversation uuid, p_account uuid)
+ RETURNS boolean
+ LANGUAGE sql
+ STABLE
+AS $function$
+  select coalesce((
+    select h.shared and (h.public or exists (
+      select from members m where m.conversation = p_conversation and m.account = p_account and m.left_seq is null))
+    from channels h where h.conversation = p_conversation), false)
+$function$;
 
 CREATE OR REPLACE FUNCTION public.keep_audit_log()
  RETURNS trigger
@@ -1380,8 +1531,9 @@ CREATE OR REPLACE FUNCTION public.seen_seqs(p_conversation uuid, p_account uuid)
  LANGUAGE sql
  STABLE
 AS $function$
-  select range_agg(int8range(m.joined_seq, m.left_seq)) from members m
-  where m.conversation = p_conversation and m.account = p_account
+  select case when is_shared_with(p_conversation, p_account) then int8multirange(int8range(1, null))
+              else (select range_agg(int8range(m.joined_seq, m.left_seq)) from members m
+                    where m.conversation = p_conversation and m.account = p_account) end
 $function$;
 
 CREATE OR REPLACE FUNCTION public.settled_at()
@@ -1444,4 +1596,8 @@ CREATE TRIGGER audit_log_rows BEFORE DELETE OR UPDATE ON public.audit_log FOR EA
 
 CREATE TRIGGER audit_log_whole BEFORE TRUNCATE ON public.audit_log FOR EACH STATEMENT EXECUTE FUNCTION keep_audit_log();
 
+<<<<<<< HEAD
 CREATE TRIGGER members_left BEFORE UPDATE OF left_seq ON public.members FOR EACH ROW WHEN ((old.left_seq IS DISTINCT FROM new.left_seq)) EXECUTE FUNCTION note_changed_member();
+=======
+CREATE TRIGGER members_role BEFORE UPDATE OF role ON public.members FOR EACH ROW WHEN ((old.role IS DISTINCT FROM new.role)) EXECUTE FUNCTION follow_role();
+>>>>>>> 7dc01b8 (Offer channels of any size: public ones that anybody finds, joins and reads, with a socket that needs no account)

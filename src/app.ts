@@ -25,6 +25,7 @@ import {
   announceKey,
   type Conversations,
   type Delivery,
+  type Doorbell,
   type OpenConversationsOptions,
   openConversations,
 } from "./conversations/mod.ts";
@@ -90,7 +91,7 @@ export interface AppOptions {
   readonly departures?: Pick<DeparturesOptions, "everyMs" | "settleMs">;
   /** In the place of some of the standard rates of sign-ins and the like. */
   readonly rates?: AccountRates;
-  readonly hub?: Pick<HubOptions, "dispatch" | "compareMs">;
+  readonly hub?: Pick<HubOptions, "dispatch" | "compareMs" | "publicPerAddress">;
 }
 
 /** A running server. Disposing drains it first. */
@@ -268,6 +269,7 @@ async function openSpine(ground: Ground, { db, accounts, conversations }: Slices
     }),
   );
   metrics.measured("sotto_sockets", "Sockets that are open", () => hub.sockets);
+  metrics.measured("sotto_public_sockets", "Sockets that read public channels", () => hub.feeds.sockets);
   metrics.measured("sotto_user_actors", "Accounts with an actor on this node", () => hub.actors);
   metrics.measured("sotto_bus_healthy", "1 while no hint is lost unnoticed", () => (bus.healthy ? 1 : 0), "min");
   metrics.measured("sotto_log_depth", "Events that wait to be stored", () => conversations.log.depth);
@@ -339,12 +341,13 @@ function sliceRoutes(ground: Ground, slices: Slices, hub: Hub, { authenticate }:
   const room = started.use(
     openRoom({ hub, accounts, conversations, deliver, onFault: (error) => onFault("room", error) }),
   );
+  const knock = (doorbell: Doorbell): void => hub.router.knock(doorbell);
   const departures = openDepartures(ground, slices, { deliver, endSessions });
   return [
     accountRoutes({ accounts, authenticate, addressOf, endSessions }),
     keyRoutes({ keys, authenticate }),
     conversationRoutes({
-      ...{ conversations, authenticate, deliver },
+      ...{ conversations, authenticate, deliver, knock },
       signal: (to, frame) => hub.router.signal(to, jsonCodec.encode(frame)),
     }),
     peopleRoutes({
@@ -475,7 +478,7 @@ function hubObserver(
       log.error({ account, err: error }, "An actor failed and was restarted");
     },
     frameFailed: (session, requestId, error) => {
-      const account = session.wasAuthenticated ? session.principal.accountId : null;
+      const account = session?.wasAuthenticated === true ? session.principal.accountId : null;
       log.error({ requestId, account, err: error }, "A frame failed");
     },
     fault: onFault,

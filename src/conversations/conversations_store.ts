@@ -17,18 +17,20 @@ interface HeadSqlRow {
   can_send: boolean[];
   readers: AccountId[];
   up_to: (number | null)[];
+  public: boolean;
 }
 
 /*
  * One statement, so one snapshot: the members, and from whom is withheld, are those of that version.
- * Indexes: conversations' key, members_open, withheld's key.
+ * Indexes: the keys of conversations and channels, members_open, withheld's key.
  */
 const LOAD_HEADS = `
 select c.id, c.kind, c.encryption, c.retention_seconds, c.members_version, c.data_key,
        coalesce(m.accounts, '{}') as accounts, coalesce(m.roles, '{}') as roles,
        coalesce(m.joined, '{}') as joined, coalesce(m.can_send, '{}') as can_send,
-       coalesce(w.readers, '{}') as readers, coalesce(w.up_to, '{}') as up_to
+       coalesce(w.readers, '{}') as readers, coalesce(w.up_to, '{}') as up_to, coalesce(h.public, false) as public
 from conversations c
+left join channels h on h.conversation = c.id
 left join lateral (
   select array_agg(m.account::text) as accounts, array_agg(m.role::int) as roles,
          array_agg(m.joined_seq::float8) as joined, array_agg(m.can_send) as can_send
@@ -60,6 +62,7 @@ export async function loadHeads(sql: Sql, ids: readonly ConversationId[]): Promi
     retentionSeconds: row.retention_seconds,
     membersVersion: row.members_version,
     dataKey: row.data_key,
+    isPublic: row.public,
     members: new Map(row.accounts.map((account, i): [AccountId, Member] => [account, memberAt(row, i)])),
     withheldUpTo:
       row.readers.length === 0 ? NOTHING : new Map(row.readers.map((reader, i) => [reader, row.up_to[i] ?? Infinity])),

@@ -13,11 +13,20 @@ import {
 } from "../protocol/mod.ts";
 import { membershipBody } from "./body.ts";
 import type { ConversationsDeps, Delivery } from "./deps.ts";
-import { insertConversation } from "./membership_store.ts";
+import { type ChannelSettings, insertConversation } from "./membership_store.ts";
 import { recipientsOf } from "./send_message.ts";
 
+/** A channel that is not told otherwise: its owners and admins post, who comes late reads what was before. */
+const PLAIN_CHANNEL: ChannelSettings = { slug: null, isPublic: false, shared: true, openPosting: false };
+
 /** A new conversation's id is random, so a conflict of it is a fault and no refusal. */
-const REFUSALS = { no_account: "user_not_found", busy: "busy", conflict: "internal", blocked: "user_blocked" } as const;
+const REFUSALS = {
+  no_account: "user_not_found",
+  busy: "busy",
+  conflict: "internal",
+  blocked: "user_blocked",
+  taken: "channel_taken",
+} as const;
 
 /** What is asked for. */
 export interface CreateConversationInput {
@@ -28,6 +37,8 @@ export interface CreateConversationInput {
   /** The others; the creator may be among them. */
   readonly participantIds: readonly AccountId[];
   readonly retentionSeconds: number | null;
+  /** Of a channel, and of nothing else; standard: {@link PLAIN_CHANNEL}. */
+  readonly channel?: ChannelSettings | null;
 }
 
 /** The conversation, and what to deliver if it is new. */
@@ -40,7 +51,7 @@ export interface CreatedConversation {
 /**
  * Creates a conversation; asking again for the same dm gives the same one.
  *
- * Errors: `bad_request`, `encryption_unsupported`, `user_not_found` with `details.user_ids`,
+ * Errors: `bad_request`, `encryption_unsupported`, `channel_taken`, `user_not_found` with `details.user_ids`,
  * `user_blocked` where the creator blocks the other of a new dm, `too_many_participants`; retryable `busy`.
  */
 export async function createConversation(
@@ -48,7 +59,9 @@ export async function createConversation(
   input: CreateConversationInput,
 ): Promise<CreatedConversation> {
   const others = [...new Set(input.participantIds)].filter((id) => id !== input.creatorId);
+  const channel = input.channel ?? (input.type === "channel" ? PLAIN_CHANNEL : null);
   checkShape(input, others);
+  if (channel !== null) checkChannel(input, channel);
   await checkAccounts(deps, others);
   const now = deps.clock.now();
   const id = uuidv7(now) as ConversationId;
@@ -65,6 +78,7 @@ export async function createConversation(
     retentionSeconds: input.retentionSeconds,
     dmKey: input.type === "dm" ? dmKeyOf(userIds, input.encryption, input.retentionSeconds) : null,
     dataKey: input.encryption === "server" ? deps.sealer.newDataKey(id) : null,
+    channel,
     event: { id: event.id, body: event.bytes, digest: event.digest },
   });
   if (!("seq" in outcome)) throw new DomainError(REFUSALS[outcome.status]);
@@ -85,16 +99,29 @@ export async function createConversation(
 }
 
 function checkShape(input: CreateConversationInput, others: readonly AccountId[]): void {
-  const refuse = (field: string, text: string): never => {
-    throw new DomainError("bad_request", { details: { fields: { [field]: text } } });
-  };
-  if (input.type === "channel") refuse("conversation_type", "must be dm or group: channels are not offered yet");
   if (input.encryption === "mls")
     throw new DomainError("encryption_unsupported", { details: { offered: ["opaque", "server"] } });
   if (input.type === "dm" && others.length !== 1) refuse("participant_ids", "must name exactly one other user in a dm");
   if (others.length + 1 > LIMITS.participants) {
     throw new DomainError("too_many_participants", { details: { most: LIMITS.participants } });
   }
+}
+
+function refuse(field: string, text: string): never {
+  throw new DomainError("bad_request", { details: { fields: { [field]: text } } });
+}
+
+function checkChannel(
+  { type, encryption, name }: CreateConversationInput,
+  { slug, isPublic, shared }: ChannelSettings,
+): void {
+  if (type !== "channel") refuse("conversation_type", "must be channel for channel, public, posting or history");
+  if (name === null) refuse("name", "must be there in a channel");
+  if (!isPublic) return;
+  if (slug === null) refuse("channel", "must be there in a public channel");
+  if (!shared) refuse("history", "must be shared in a public channel");
+  // Whoever comes reads it: the server shows it to them.
+  if (encryption !== "server") refuse("encryption", "must be server in a public channel");
 }
 
 /** Refuses accounts that do not exist, by name. */

@@ -2,7 +2,7 @@
 import type { Clock } from "../platform/clock.ts";
 import type { KeyedHash } from "../platform/keyed_hash.ts";
 import type { Database } from "../platform/postgres.ts";
-import type { AccountId, LogEntry } from "../protocol/mod.ts";
+import type { AccountId, ConversationId, LogEntry } from "../protocol/mod.ts";
 import type { CursorWriter } from "./cursors.ts";
 import type { EventLog } from "./event_log.ts";
 import type { Heads } from "./heads.ts";
@@ -26,12 +26,22 @@ export interface ConversationsDeps {
   readonly onFault: (what: string, error: unknown) => void;
 }
 
+/** Somebody to be told of an entry: an account, or the feeds of a public channel by its id. */
+export type Address = AccountId | ConversationId;
+
+/** What changed in who is a member without an entry: the devices of `to` look at the log, and what is known of members is old. */
+export interface Doorbell {
+  readonly to: readonly AccountId[];
+  readonly conversationId: ConversationId;
+  readonly seq: number;
+}
+
 /** A committed entry, for those who may see it. */
 export interface Delivery {
   readonly entry: LogEntry;
   /** False for a retry's twin: the log may know more of it than the retry does, so it is read there. */
   readonly stored: boolean;
-  readonly recipients: readonly AccountId[];
+  readonly recipients: readonly Address[];
   /** Whose membership ended with this entry, which they do not see. */
   readonly left?: readonly AccountId[];
 }

@@ -180,8 +180,11 @@ export function toEventRow(row: EventSqlRow, seq: number): EventRow {
 
 /** Which way a history page goes. */
 export interface HistoryRequest {
-  readonly accountId: AccountId;
+  /** `null`: nobody in particular, who sees what is public. */
+  readonly accountId: AccountId | null;
   readonly conversationId: ConversationId;
+  /** Whether what was before the caller came counts too, where a channel shares it. */
+  readonly shared: boolean;
   readonly direction: "after" | "before";
   /** The page holds what is beyond this seq, exclusive. */
   readonly seq: number;
@@ -197,14 +200,14 @@ export interface HistoryRows {
   readonly more: boolean;
 }
 
-/** Entries in one of the caller's intervals, for a caller who is a member now. */
-const VISIBLE = `exists (select 1 from members m where m.conversation = $1 and m.account = $2
-  and m.joined_seq <= e.seq and (m.left_seq is null or e.seq < m.left_seq))`;
+/** Everything, in a channel that shares it with the caller; else entries in one of the caller's intervals. */
+const VISIBLE = `(r.shared or exists (select 1 from members m where m.conversation = $1 and m.account = $2
+  and m.joined_seq <= e.seq and (m.left_seq is null or e.seq < m.left_seq)))`;
 
 /** One entry more than the limit is looked at; it and those beyond the bytes are only counted. */
 function historyStatement(beyond: ">" | "<", order: "asc" | "desc"): string {
   return `
-with reader as materialized (select seen_seqs($1, $2) as seen, withheld_seqs($1, $2) as withheld)
+with reader as materialized (select seen_seqs($1, $2) as seen, withheld_seqs($1, $2) as withheld, $6 and is_shared_with($1, $2) as shared)
 select p.conversation, p.seq, p.id, p.sender, p.kind, p.at, p.expires_at, p.expired, p.edit_id, p.edit_at, p.hidden, p.found,
        case when p.expired or p.hidden or (p.kind in (1, 4, 5, 6) and p.sender <> $2 and p.withheld @> p.seq)
             then null else p.body end as body
@@ -237,6 +240,7 @@ export async function listHistory(sql: Sql, request: HistoryRequest): Promise<Hi
     request.seq,
     request.limit,
     request.bytes,
+    request.shared,
   ]);
   return { rows: rows.map((row) => toEventRow(row, row.seq)), more: (rows[0]?.found ?? 0) > rows.length };
 }

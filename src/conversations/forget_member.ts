@@ -1,7 +1,7 @@
 /**
  * Taking somebody who leaves for good out of every conversation.
  *
- * - The others are told by a membership event, in dms too, and keep the conversation.
+ * - The others are told by a membership event, in dms too but not in channels, and keep the conversation.
  * - What the person said becomes tombstones, for everybody and at once: the places stay, so the logs stay
  *   dense, and with them the id of an account that there is no more. Who was a member when stays too.
  * - Of a conversation that nobody is left in the log and the name go.
@@ -11,6 +11,7 @@
  */
 import { type AccountId, type ConversationId, DomainError, type LogEntry, newMessageId } from "../protocol/mod.ts";
 import { membershipBody } from "./body.ts";
+import { leaveChannel } from "./channel_members.ts";
 import type { ConversationsDeps, Delivery } from "./deps.ts";
 import {
   deleteChanges,
@@ -70,6 +71,7 @@ async function forgetIn(deps: ConversationsDeps, id: ConversationId, input: Forg
 
 async function leave(deps: ConversationsDeps, conversationId: ConversationId, input: ForgetInput): Promise<void> {
   const { accountId } = input;
+  if (await leaveChannel(deps, conversationId, accountId)) return;
   const content = { change: "left", user_ids: [accountId] } as const;
   const body = membershipBody(deps.digests, content);
   const id = newMessageId(deps.clock.now());

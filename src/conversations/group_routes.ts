@@ -16,7 +16,7 @@ import { deleteConversation } from "./delete_conversation.ts";
 import { updateSettings } from "./own_settings.ts";
 import { addParticipant, getParticipant, listParticipants, removeParticipant } from "./participants.ts";
 import { getConversation } from "./read_conversations.ts";
-import type { ConversationRoutesContext } from "./routes_context.ts";
+import { type ConversationRoutesContext, tell } from "./routes_context.ts";
 
 const ConversationParams = z.object({ id: ConversationId });
 const ParticipantParams = z.object({ id: ConversationId, user_id: AccountId });
@@ -73,7 +73,8 @@ export function groupRoutes(context: ConversationRoutesContext) {
     .use(participantRoutes(context));
 }
 
-function participantRoutes({ conversations, authenticate, deliver }: ConversationRoutesContext) {
+function participantRoutes(context: ConversationRoutesContext) {
+  const { conversations, authenticate, deliver } = context;
   return new Elysia({ name: "participants" })
     .get(
       "/:id/participants",
@@ -94,7 +95,7 @@ function participantRoutes({ conversations, authenticate, deliver }: Conversatio
       async ({ params, body, request, set }) => {
         const { accountId } = await authenticate(request);
         const change = { actorId: accountId, conversationId: params.id, accountId: body.user_id };
-        deliver(await addParticipant(conversations, change));
+        tell(context, await addParticipant(conversations, change));
         set.status = 201;
         return summaryAnswer(await getConversation(conversations, accountId, params.id));
       },
@@ -116,7 +117,7 @@ function participantRoutes({ conversations, authenticate, deliver }: Conversatio
       async ({ params, request, set }) => {
         const { accountId } = await authenticate(request);
         const change = { actorId: accountId, conversationId: params.id, accountId: params.user_id };
-        deliver(await removeParticipant(conversations, change));
+        tell(context, await removeParticipant(conversations, change));
         set.status = 204;
       },
       { params: ParticipantParams },

@@ -21,6 +21,8 @@ export interface Head {
    * which seq: infinity while the block lasts.
    */
   readonly withheldUpTo: ReadonlyMap<AccountId, number>;
+  /** Of a channel: whether anybody may read it. Then its own id is an address that its feeds register at. */
+  readonly isPublic: boolean;
   /** The wrapped data key of a `server` conversation. */
   readonly dataKey: Uint8Array | null;
 }

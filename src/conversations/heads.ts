@@ -9,14 +9,21 @@
  *   came, and nobody who comes later overtakes them.
  */
 import type { Sql } from "../platform/postgres.ts";
-import type { ConversationId } from "../protocol/mod.ts";
+import type { AccountId, ConversationId } from "../protocol/mod.ts";
 import { loadHeads } from "./conversations_store.ts";
-import type { Head } from "./head.ts";
+import type { Head, Member } from "./head.ts";
 
 /** What a user of a head is given: the head, `null` where there is no such conversation, or why it is not known. */
 type HeadAnswer = { readonly head: Head | null } | { readonly error: unknown };
 
 type Entry = { head: Head; used: boolean } | { waiting: ((answer: HeadAnswer) => void)[]; stale: boolean };
+
+/** One account that came, or is gone; `member` null. */
+export interface MemberChange {
+  readonly membersVersion: number;
+  readonly accountId: AccountId;
+  readonly member: Member | null;
+}
 
 /** Entries kept; a group of 1,000 costs about 100 KB, a dm about 1 KB. */
 const MOST_MEMBERS = 500_000;
@@ -64,6 +71,28 @@ export class Heads {
     // What is being loaded may have been looked up before the change: it is loaded once more.
     if ("waiting" in entry) entry.stale = true;
     else if (entry.head.membersVersion < version) this.#drop(id, entry.head);
+  }
+
+  /**
+   * Takes over a change of members that was made under the head's lock, where the head here is the one just
+   * before it; an older one is forgotten. So who joins a channel of 10,000 costs no look at the others.
+   */
+  apply(id: ConversationId, change: MemberChange): void {
+    const entry = this.#entries.get(id);
+    if (entry === undefined || !("head" in entry) || entry.head.membersVersion !== change.membersVersion - 1) {
+      return this.forget(id, change.membersVersion);
+    }
+    const { head } = entry;
+    // Changed in place, because a copy would cost as much as all members: who still holds the head of before finds
+    // a member of now in it, whose joinedSeq is beyond all that was said before.
+    const members = head.members as Map<AccountId, Member>;
+    // Who owns it after its owner has gone only the database knows.
+    if (members.get(change.accountId)?.role === "owner") return this.forget(id, change.membersVersion);
+    const before = members.size;
+    if (change.member === null) members.delete(change.accountId);
+    else members.set(change.accountId, change.member);
+    this.#members += members.size - before;
+    entry.head = { ...head, membersVersion: change.membersVersion };
   }
 
   /** Forgets every head, for somebody may have changed any of them. */

@@ -37,8 +37,21 @@ export interface NewConversation {
   readonly dmKey: Uint8Array | null;
   /** Of a `server` conversation: the wrapped key of its bodies. */
   readonly dataKey: Uint8Array | null;
+  /** Of a channel. */
+  readonly channel?: ChannelSettings | null;
   /** The first event: membership "created". */
   readonly event: MembershipEvent;
+}
+
+/** What makes a channel, fixed when it is made. */
+export interface ChannelSettings {
+  /** Its name in addresses; `null`: it has none. */
+  readonly slug: string | null;
+  readonly isPublic: boolean;
+  /** Whether who comes late reads what was before them. */
+  readonly shared: boolean;
+  /** Whether every member posts, and not owners and admins alone. */
+  readonly openPosting: boolean;
 }
 
 /** An event as its maker gives it. */
@@ -64,8 +77,9 @@ export type CreateOutcome =
   /**
    * `conflict`: somebody else has a conversation of this id. `no_account`: one of the people does not
    * exist. `busy`: the same dm was being made for 2 s. `blocked`: the creator of a new dm blocks the other.
+   * `taken`: another channel has the slug.
    */
-  | { readonly status: "conflict" | "no_account" | "busy" | "blocked" };
+  | { readonly status: "conflict" | "no_account" | "busy" | "blocked" | "taken" };
 
 /** One change of a conversation's members: all of `accountIds` or none. */
 export interface MembershipChangeRequest {
@@ -144,29 +158,43 @@ const CREATE_DM = `
   select o_status as status, o_conversation as conversation, o_seq as seq, o_version as version, o_at as at, o_expires as expires
   from create_dm($1::uuid, $2::smallint, $3::uuid, $4::uuid, $5::int, $6::bytea, $7::bytea, $8::uuid, $9::bytea, $10::bytea)`;
 
+const CREATE_CHANNEL = `
+  select o_status as status, o_conversation as conversation, o_seq as seq, o_version as version, o_at as at, o_expires as expires
+  from create_channel($1::uuid, $2::smallint, $3::text, $4::uuid, $5::uuid[], $6::int, $7::bytea, $8::uuid, $9::bytea, $10::bytea,
+                      $11::text, $12::boolean, $13::boolean, $14::boolean)`;
+
 /** Stores a conversation with its members and its first event; the second call for a dm is given the first one's. */
 export async function insertConversation(sql: Sql, input: NewConversation): Promise<CreateOutcome> {
-  const [type, encryption] = [CONVERSATION_KINDS[input.type], ENCRYPTIONS[input.encryption]];
-  const { event } = input;
-  const rest = [
-    ...[input.retentionSeconds, bytes(input.dmKey), bytes(input.dataKey)],
-    ...[event.id, bytes(event.digest), bytes(event.body)],
-  ];
   try {
-    const [row] =
-      input.dmKey === null
-        ? await sql.query<Row>(CREATE, [
-            ...[input.id, type, encryption, input.name, input.creatorId, input.otherIds, ...rest],
-          ])
-        : await sql.query<Row>(CREATE_DM, [input.id, encryption, input.creatorId, input.otherIds[0], ...rest]);
+    const [row] = await create(sql, input);
     if (row?.status === CREATOR_BLOCKS) return { status: "blocked" };
     if (row === undefined || row.status > 1) return { status: "conflict" };
     return { ...placeOf(row), id: row.conversation };
   } catch (error) {
     if (isMissingAccount(error)) return { status: "no_account" };
     if (isLockTimeout(error)) return { status: "busy" };
+    if (isTakenSlug(error)) return { status: "taken" };
     throw error;
   }
+}
+
+function create(sql: Sql, input: NewConversation): Promise<Row[]> {
+  const { id, name, creatorId, otherIds, retentionSeconds, channel = null, event } = input;
+  const [type, encryption] = [CONVERSATION_KINDS[input.type], ENCRYPTIONS[input.encryption]];
+  const [dmKey, dataKey] = [bytes(input.dmKey), bytes(input.dataKey)];
+  const first = [event.id, bytes(event.digest), bytes(event.body)];
+  if (channel !== null) {
+    const { slug, isPublic, shared, openPosting } = channel;
+    const people = [id, encryption, name, creatorId, otherIds];
+    return sql.query<Row>(CREATE_CHANNEL, [
+      ...[...people, retentionSeconds, dataKey, ...first],
+      ...[slug, isPublic, shared, openPosting],
+    ]);
+  }
+  const rest = [retentionSeconds, dmKey, dataKey, ...first];
+  return dmKey === null
+    ? sql.query<Row>(CREATE, [id, type, encryption, name, creatorId, otherIds, ...rest])
+    : sql.query<Row>(CREATE_DM, [id, encryption, creatorId, otherIds[0], ...rest]);
 }
 
 const CHANGE = `
@@ -194,12 +222,17 @@ export async function changeMembership(sql: Sql, input: MembershipChangeRequest)
   }
 }
 
+/** SQLSTATE 23505 of the one index that a person can violate. */
+function isTakenSlug(error: unknown): boolean {
+  return error instanceof Error && "constraint" in error && error.constraint === "channels_slug_unique";
+}
+
 /** The driver writes a Uint8Array that is no Buffer as an object. */
 export function bytes(value: Uint8Array | null): Buffer | null {
   return value === null ? null : Buffer.from(value.buffer, value.byteOffset, value.byteLength);
 }
 
 /** SQLSTATE 23503: the only foreign key that these calls can violate is an account's. */
-function isMissingAccount(error: unknown): boolean {
+export function isMissingAccount(error: unknown): boolean {
   return error instanceof Error && "code" in error && error.code === "23503";
 }

@@ -1,22 +1,25 @@
 /**
  * Conversations and their logs: who is in them, what was said, and how far each device is.
  *
- * Owns: the tables conversations, members, withheld, events, edits, reactions, hidden_messages, device_cursors,
+ * Owns: the tables conversations, channels, members, withheld, events, edits, reactions, hidden_messages, device_cursors,
  * device_sync, confirmations, endings;
  * the lanes that write the log; the cache of heads; cursors on their way to the database.
  *
  * - An entry is answered after its commit, never before, and has one seq for ever.
- * - Nobody sends or reads outside joined <= seq < left.
+ * - Nobody sends or reads outside joined <= seq < left, but for older pages of a channel that shares them.
  * - Use cases commit and give back what to deliver; they deliver nothing themselves.
  *
  * May import: protocol, platform, and the door of accounts.
  */
 export { announceKey, type KeyChange } from "./announce_key.ts";
 export { type ReactInput, type ReactResult, react } from "./change_message.ts";
+export { joinChannel } from "./channel_members.ts";
+export { type ChannelPage, listChannels, readChannel, requireChannel } from "./channels.ts";
+export { type PublicChannel, publicHeads } from "./channels_store.ts";
 export { contactsAmong } from "./contacts_store.ts";
 export { countConversations } from "./conversations_store.ts";
 export { type CreateConversationInput, type CreatedConversation, createConversation } from "./create_conversation.ts";
-export type { ConversationsDeps, Delivery } from "./deps.ts";
+export type { Address, ConversationsDeps, Delivery, Doorbell } from "./deps.ts";
 export type { BehindRow, PageRequest } from "./events_store.ts";
 export { type ForgetInput, forgetEverywhere } from "./forget_member.ts";
 export type { Head } from "./head.ts";

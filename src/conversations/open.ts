@@ -3,9 +3,9 @@ import { hkdfSync } from "node:crypto";
 import type { Clock } from "../platform/clock.ts";
 import { KeyedHash } from "../platform/keyed_hash.ts";
 import type { Database } from "../platform/postgres.ts";
-import type { AccountId, ConversationId } from "../protocol/mod.ts";
+import type { ConversationId } from "../protocol/mod.ts";
 import { CursorWriter } from "./cursors.ts";
-import type { ConversationsDeps } from "./deps.ts";
+import type { Address, ConversationsDeps } from "./deps.ts";
 import { type LogObserver, openEventLog } from "./event_log.ts";
 import { Heads } from "./heads.ts";
 import { PageReader } from "./page_reader.ts";
@@ -13,6 +13,7 @@ import { ensurePartitions } from "./partitions.ts";
 import { type Retention, startRetention } from "./retention.ts";
 import { databaseTime } from "./retention_store.ts";
 import { type MasterKey, Sealer } from "./sealer.ts";
+import { recipientsOf } from "./send_message.ts";
 
 /** What {@link openConversations} is told. */
 export interface OpenConversationsOptions {
@@ -30,7 +31,7 @@ export interface OpenConversationsOptions {
   /** Milliseconds between two writes of acknowledged cursors. */
   readonly cursorFlushMs?: number;
   /** An event was stored after its sender was told that this is not known: its members have not been told. */
-  readonly onLate: (conversationId: ConversationId, recipients: readonly AccountId[], seq: number) => void;
+  readonly onLate: (conversationId: ConversationId, recipients: readonly Address[], seq: number) => void;
 }
 
 /** The slice while it runs. */
@@ -56,7 +57,10 @@ export async function openConversations(options: OpenConversationsOptions): Prom
       late: (request, stored) => {
         options.observer?.late?.(request, stored);
         heads.atLeast(request.conversationId, stored.membersVersion).then(
-          (head) => options.onLate(request.conversationId, [...(head?.members.keys() ?? [])], stored.seq),
+          (head) => {
+            const place = { seq: stored.seq, senderId: request.senderId };
+            options.onLate(request.conversationId, recipientsOf(head, place), stored.seq);
+          },
           (error) => onFault("late event", error),
         );
       },

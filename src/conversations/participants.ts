@@ -3,23 +3,20 @@ import {
   type AccountId,
   type ConversationId,
   DomainError,
-  type ErrorCode,
   LIMITS,
   type LogEntry,
   newMessageId,
 } from "../protocol/mod.ts";
 import { membershipBody } from "./body.ts";
+import { changeChannel, MEMBERSHIP_REFUSALS } from "./channel_members.ts";
 import { findTop } from "./conversations_store.ts";
 import { checkAccounts } from "./create_conversation.ts";
 import { deleteDeserted } from "./delete_conversation.ts";
-import type { ConversationsDeps, Delivery } from "./deps.ts";
+import type { ConversationsDeps, Delivery, Doorbell } from "./deps.ts";
 import type { Head } from "./head.ts";
-import { changeMembership, type MembershipRefusal } from "./membership_store.ts";
+import { changeMembership } from "./membership_store.ts";
 import { recipientsOf } from "./send_message.ts";
 import { findParticipant, listParticipantRows, type Participant } from "./summaries_store.ts";
-
-/** A channel may be of any size; what a node keeps of it has a bound all the same (`heads.ts`). */
-const CHANNEL_MEMBERS = 1_000_000;
 
 /** Whose membership changes, by whom. */
 export interface ParticipantInput {
@@ -29,39 +26,33 @@ export interface ParticipantInput {
 }
 
 /**
- * Adds somebody to a group. Errors: `conversation_not_found`, `forbidden`, `already_member`,
+ * Adds somebody to a group, or to a channel, whose log says nothing of it. Errors: `conversation_not_found`, `forbidden`, `already_member`,
  * `user_not_found`, `too_many_participants`; retryable `busy`.
  */
-export async function addParticipant(deps: ConversationsDeps, input: ParticipantInput): Promise<Delivery> {
-  const { type } = await requireMember(deps, input.actorId, input.conversationId);
+export async function addParticipant(deps: ConversationsDeps, input: ParticipantInput): Promise<Delivery | Doorbell> {
+  const inChannel = await changeChannel(deps, { ...input, change: "add" });
+  if (inChannel !== null) return inChannel.told;
+  await requireMember(deps, input.actorId, input.conversationId);
   await checkAccounts(deps, [input.accountId]);
-  return change(deps, { ...input, limit: type === "channel" ? CHANNEL_MEMBERS : LIMITS.participants }, "add", "joined");
+  return change(deps, input, "add", "joined");
 }
 
 /**
- * Removes somebody from a group, or leaves it. Errors: `conversation_not_found`, `forbidden`,
+ * Removes somebody from a group or channel, or leaves it. Errors: `conversation_not_found`, `forbidden`,
  * `user_not_found`; retryable `busy`.
  */
-export function removeParticipant(deps: ConversationsDeps, input: ParticipantInput): Promise<Delivery> {
-  const limit = LIMITS.participants; // of who is added
-  return change(deps, { ...input, limit }, "remove", input.actorId === input.accountId ? "left" : "removed");
+export async function removeParticipant(
+  deps: ConversationsDeps,
+  input: ParticipantInput,
+): Promise<Delivery | Doorbell> {
+  const inChannel = await changeChannel(deps, { ...input, change: "remove" });
+  if (inChannel !== null) return inChannel.told;
+  return change(deps, input, "remove", input.actorId === input.accountId ? "left" : "removed");
 }
-
-const REFUSALS = {
-  conflict: "conflict",
-  no_conversation: "conversation_not_found",
-  id_out_of_window: "id_out_of_window",
-  forbidden: "forbidden",
-  already_member: "already_member",
-  not_member: "user_not_found",
-  too_many: "too_many_participants",
-  no_account: "user_not_found",
-  busy: "busy",
-} as const satisfies Record<MembershipRefusal, ErrorCode>;
 
 async function change(
   deps: ConversationsDeps,
-  input: ParticipantInput & { readonly limit: number },
+  input: ParticipantInput,
   direction: "add" | "remove",
   what: "joined" | "left" | "removed",
 ): Promise<Delivery> {
@@ -77,9 +68,10 @@ async function change(
     accountIds: [accountId],
     canSend: true,
     event: { id, body: body.bytes, digest: body.digest },
-    limit: input.limit,
+    limit: LIMITS.participants,
   });
-  if (outcome.status !== "stored" && outcome.status !== "known") throw new DomainError(REFUSALS[outcome.status]);
+  if (outcome.status !== "stored" && outcome.status !== "known")
+    throw new DomainError(MEMBERSHIP_REFUSALS[outcome.status]);
   const head = await deps.heads.atLeast(conversationId, outcome.membersVersion);
   const entry: LogEntry = {
     kind: "membership",
@@ -102,7 +94,11 @@ async function change(
  */
 export async function requireMember(deps: ConversationsDeps, accountId: AccountId, id: ConversationId): Promise<Head> {
   let head = await deps.heads.get(id);
-  if (head !== null && !head.members.has(accountId)) head = await deps.heads.atLeast(id, head.membersVersion + 1);
+  if (head !== null && !head.members.has(accountId)) {
+    // One look-up first: a stranger who knocks at a channel must not make this node load ten thousand members.
+    if ((await findTop(deps.db, id, accountId)) === null) throw new DomainError("conversation_not_found");
+    head = await deps.heads.atLeast(id, head.membersVersion + 1);
+  }
   if (head === null || !head.members.has(accountId)) throw new DomainError("conversation_not_found");
   return head;
 }

@@ -7,6 +7,7 @@ import {
   type LogEntry,
   type PagePlace,
 } from "../protocol/mod.ts";
+import { mayRead } from "./channels_store.ts";
 import type { ConversationsDeps } from "./deps.ts";
 import { listHistory } from "./events_store.ts";
 import { listReactions } from "./message_changes_store.ts";
@@ -71,8 +72,8 @@ export async function listConversations(
 }
 
 /**
- * The entries behind a seq that somebody may see, or might while they were a member; empty where they never
- * were. `next` is a seq to go on from, `null` at the end.
+ * The entries behind a seq that were said while somebody was a member; empty where they never were.
+ * `next` is a seq to go on from, `null` at the end.
  */
 export async function readLog(
   deps: ConversationsDeps,
@@ -80,7 +81,7 @@ export async function readLog(
 ): Promise<{ readonly entries: readonly LogEntry[]; readonly next: number | null }> {
   const { accountId, conversationId, after: seq } = input;
   const { rows, more } = await listHistory(deps.db, {
-    ...{ accountId, conversationId, direction: "after", seq },
+    ...{ accountId, conversationId, shared: false, direction: "after", seq },
     ...{ limit: LIMITS.pageEvents, bytes: LIMITS.pageBytes },
   });
   const entries = await deps.pages.entries(conversationId, rows);
@@ -116,9 +117,9 @@ export interface MessagePage {
 /** Beyond every seq there can be. */
 const END = Number.MAX_SAFE_INTEGER;
 
-/** A page of a log, of the entries that the caller may see; else `conversation_not_found`. */
+/** A page of a log, of the entries that a member or, of a public channel, anybody may see; else `conversation_not_found`. */
 export async function listMessages(deps: ConversationsDeps, input: ListMessagesInput): Promise<MessagePage> {
-  await getConversation(deps, input.accountId, input.conversationId);
+  if (!(await mayRead(deps.db, input.conversationId, input.accountId))) throw new DomainError("conversation_not_found");
   return readMessages(deps, input);
 }
 
@@ -130,6 +131,7 @@ export async function readMessages(deps: ConversationsDeps, input: ListMessagesI
   const { rows, more } = await listHistory(deps.db, {
     accountId,
     conversationId,
+    shared: true,
     direction: forward ? "after" : "before",
     seq: from,
     limit,

@@ -12,19 +12,27 @@ import {
   PostMessageBody,
   toEventFrame,
 } from "../protocol/mod.ts";
+import { channelRoutes } from "./channel_routes.ts";
 import { listCursor, readListCursor, summaryAnswer } from "./conversation_answer.ts";
 import { createConversation } from "./create_conversation.ts";
 import { groupRoutes } from "./group_routes.ts";
+import type { ChannelSettings } from "./membership_store.ts";
 import { singleMessageRoutes } from "./message_routes.ts";
 import { getConversation, listConversations, listMessages, type MessagePage } from "./read_conversations.ts";
-import type { ConversationRoutesContext } from "./routes_context.ts";
+import { type ConversationRoutesContext, tell } from "./routes_context.ts";
 import { sendMessage } from "./send_message.ts";
 
 const ConversationParams = z.object({ id: ConversationId });
 
 /** The routes of this slice. */
 export function conversationRoutes(context: ConversationRoutesContext) {
-  return new Elysia({ name: "conversation slice" }).use(ofConversations(context)).use(singleMessageRoutes(context));
+  const { conversations, authenticate } = context;
+  const show = async (accountId: AccountId, id: ConversationId) =>
+    summaryAnswer(await getConversation(conversations, accountId, id));
+  return new Elysia({ name: "conversation slice" })
+    .use(ofConversations(context))
+    .use(singleMessageRoutes(context))
+    .use(channelRoutes({ conversations, authenticate, tell: (told) => tell(context, told), show }));
 }
 
 function ofConversations(context: ConversationRoutesContext) {
@@ -41,6 +49,7 @@ function ofConversations(context: ConversationRoutesContext) {
           name: body.name ?? null,
           participantIds: body.participant_ids,
           retentionSeconds: body.retention_seconds ?? null,
+          channel: channelOf(body),
         });
         if (delivery !== null) deliver(delivery);
         set.status = created ? 201 : 200;
@@ -122,4 +131,17 @@ function shown({ reactions }: MessagePage, entry: LogEntry): EventFrame {
   const own = reactions.get(entry.seq);
   if (own === undefined || frame.type !== "message") return frame;
   return { ...frame, reactions: own.map(({ accountId, emoji }) => ({ user_id: accountId, emoji })) };
+}
+
+/** What a body says of a channel; `null` where it neither asks for one nor says anything of one. */
+function channelOf(body: z.infer<typeof CreateConversationBody>): ChannelSettings | null {
+  const { conversation_type: type, channel, public: isPublic, posting, history } = body;
+  const said = channel !== undefined || isPublic !== undefined || posting !== undefined || history !== undefined;
+  if (type !== "channel" && !said) return null;
+  return {
+    slug: channel ?? null,
+    isPublic: isPublic ?? false,
+    shared: history !== "joined",
+    openPosting: posting === "everybody",
+  };
 }

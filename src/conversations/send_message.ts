@@ -14,7 +14,7 @@ import {
   type MessageId,
 } from "../protocol/mod.ts";
 import { checkContent, messageBody } from "./body.ts";
-import type { ConversationsDeps, Delivery } from "./deps.ts";
+import type { Address, ConversationsDeps, Delivery } from "./deps.ts";
 import type { AppendOutcome, AppendRequest } from "./event_log.ts";
 import type { Head } from "./head.ts";
 
@@ -41,7 +41,7 @@ export type SendResult = SentMessage | { readonly error: unknown };
  * Stores a message and says whom to deliver it to, once it is committed. `done` is called once, in the
  * step in which that is known, perhaps before `submitMessage` returns; it must neither throw nor submit.
  *
- * Errors: `conversation_not_found`, `encryption_mismatch`, `idempotency_conflict`, `conflict`,
+ * Errors: `conversation_not_found`, `forbidden` for a member who may not post, `encryption_mismatch`, `idempotency_conflict`, `conflict`,
  * `id_out_of_window`; retryable `busy`, `overloaded`, `unavailable`; `internal` where the log failed.
  */
 export function submitMessage(
@@ -84,7 +84,7 @@ function requestOf(deps: ConversationsDeps, head: Head, input: SendMessageInput)
     checkContent(head.encryption, input.content);
   } catch (error) {
     // Who is no member learns nothing of the conversation, not even its encryption.
-    throw checked ? error : new DomainError("conversation_not_found");
+    throw head.members.has(input.senderId) ? error : new DomainError("conversation_not_found");
   }
   const body = messageBody(deps, head, input.id, input.content, input.expiresIn);
   return {
@@ -123,6 +123,9 @@ function conclude(
   if (outcome.status === "conflict_id" || outcome.status === "id_out_of_window") {
     return refuseToMember(deps, head, input.senderId, REFUSALS[outcome.status], done);
   }
+  if (outcome.status === "not_member" && head.members.has(input.senderId)) {
+    return done({ error: new DomainError("forbidden") }); // a member of a channel, who may read it
+  }
   if (outcome.status !== "stored" && outcome.status !== "known") {
     return done({ error: new DomainError(REFUSALS[outcome.status]) });
   }
@@ -158,26 +161,28 @@ function refuseToMember(
   // Looks again, whatever is known.
   deps.heads.atLeast(head.id, head.membersVersion + 1).then(
     (current) => {
-      const isMember = current?.members.get(senderId)?.canSend === true;
-      done({ error: new DomainError(isMember ? code : "conversation_not_found") });
+      const member = current?.members.get(senderId);
+      const refused = member?.canSend === true ? code : member === undefined ? "conversation_not_found" : "forbidden";
+      done({ error: new DomainError(refused) });
     },
     (error) => done({ error }),
   );
 }
 
 /**
- * The members who are told of an entry at once: all who may see it. Who blocks its sender finds its
- * place in the log, later.
+ * Who is told of an entry at once: the members who may see it, and last the feeds of a public channel, by
+ * its id. Who blocks its sender finds its place in the log, later.
  */
 export function recipientsOf(
   head: Head | null,
   { seq, senderId }: Pick<LogEntry, "seq" | "senderId">,
-): readonly AccountId[] {
+): readonly Address[] {
   if (head === null) return [];
-  const recipients: AccountId[] = [];
+  const recipients: Address[] = [];
   for (const [account, { joinedSeq }] of head.members) {
     const withheld = account !== senderId && seq <= (head.withheldUpTo.get(account) ?? 0);
     if (joinedSeq <= seq && !withheld) recipients.push(account);
   }
+  if (head.isPublic) recipients.push(head.id);
   return recipients;
 }

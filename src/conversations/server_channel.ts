@@ -13,7 +13,7 @@ export interface ServerChannel {
 }
 
 /**
- * Makes a channel that the server encrypts, unless it is there; also where several nodes do so at once.
+ * Makes a channel that the server encrypts and everybody in it posts to, unless it is there; also where several nodes do so at once.
  * Throws the retryable `busy`.
  */
 export async function ensureServerChannel(deps: ConversationsDeps, channel: ServerChannel): Promise<void> {
@@ -23,6 +23,7 @@ export async function ensureServerChannel(deps: ConversationsDeps, channel: Serv
   const outcome = await insertConversation(deps.db, {
     ...{ id, type: "channel", encryption: "server", name, creatorId: ownerId, otherIds: [] },
     ...{ retentionSeconds: null, dmKey: null, dataKey: deps.sealer.newDataKey(id) },
+    channel: { slug: null, isPublic: false, shared: true, openPosting: true },
     event: { id: newMessageId(deps.clock.now()), body: body.bytes, digest: body.digest },
   });
   if (outcome.status === "busy") throw new DomainError("busy");

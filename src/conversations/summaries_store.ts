@@ -2,6 +2,8 @@
 import type { Sql } from "../platform/postgres.ts";
 import type {
   AccountId,
+  ChannelHistory,
+  ChannelPosting,
   ConversationId,
   ConversationType,
   Encryption,
@@ -17,9 +19,15 @@ export interface ConversationSummary {
   readonly type: ConversationType;
   readonly encryption: Encryption;
   readonly name: string | null;
-  /** The first of them by joining, as many as were asked for. */
+  /** The first of them by joining, in a channel by id, as many as were asked for. */
   readonly participantIds: readonly AccountId[];
   readonly participantCount: number;
+  /** Whether who comes late reads what was before them. */
+  readonly history: ChannelHistory;
+  readonly posting: ChannelPosting;
+  readonly isPublic: boolean;
+  /** The name in addresses; `null` where it has none. */
+  readonly channel: string | null;
   readonly role: Role;
   readonly firstSeq: number;
   readonly lastSeq: number;
@@ -42,6 +50,10 @@ interface SummarySqlRow {
   name: string | null;
   participants: AccountId[];
   participant_count: number;
+  shared: boolean;
+  open_posting: boolean;
+  public: boolean;
+  slug: string | null;
   role: number;
   first_seq: number;
   last_seq: number;
@@ -60,6 +72,7 @@ interface SummarySqlRow {
 /*
  * `v` is one row of conversations and members. Of a dm, what was withheld from the reader is nothing to
  * read. participants go by joined_at: joined_seq would show that somebody cleared their dm.
+ * Of a channel nothing here depends on how many are in it.
  * Indexes: withheld's key, events (conversation, seq), members_open.
  */
 const SHOWN = `v.id, v.kind, v.encryption, v.name, v.role, v.first_seq, v.last_seq, v.read_seq, v.muted_until,
@@ -70,17 +83,25 @@ const SHOWN = `v.id, v.kind, v.encryption, v.name, v.role, v.first_seq, v.last_s
     from withheld w
     where w.conversation = v.id and w.reader = $1
       and least(w.to_seq, v.last_seq) > greatest(w.from_seq - 1, v.read_seq, v.first_seq - 1)), 0))::int8 as unread,
-  (select count(*) from members p where p.conversation = v.id and p.left_seq is null) as participant_count,
-  array(select p.account::text from members p where p.conversation = v.id and p.left_seq is null
-        order by p.joined_at, p.account limit $2) as participants`;
+  v.shared, v.open_posting, v.public, v.slug,
+  coalesce(v.members, (select count(*) from members p where p.conversation = v.id and p.left_seq is null)) as participant_count,
+  case when v.members is null
+    then array(select p.account::text from members p where p.conversation = v.id and p.left_seq is null
+               order by p.joined_at, p.account limit $2)
+    else array(select p.account::text from members p where p.conversation = v.id and p.left_seq is null
+               order by p.account limit $2) end as participants`;
 
-const VIEW = `c.id, c.kind, c.encryption, c.name, m.role, m.joined_seq as first_seq, c.last_seq, m.read_seq,
+const VIEW = `c.id, c.kind, c.encryption, c.name, m.role,
+  case when h.shared then 1 else m.joined_seq end as first_seq, c.last_seq, m.read_seq,
   m.muted_until, m.archived, m.pinned, c.last_message_id, c.last_activity, c.counted, m.counted_read,
-  coalesce(c.retention_seconds, c.expire_seconds) as retention, c.created_at`;
+  coalesce(c.retention_seconds, c.expire_seconds) as retention, c.created_at,
+  coalesce(h.shared, false) as shared, coalesce(h.open_posting, true) as open_posting, coalesce(h.public, false) as public,
+  h.slug, h.members`;
 
 const FIND_SUMMARY = `select ${SHOWN} from (
   select ${VIEW} from conversations c
   join members m on m.conversation = c.id and m.account = $1 and m.left_seq is null
+  left join channels h on h.conversation = c.id
   where c.id = $3) v`;
 
 /** Finds a conversation that an account is a member of. Index: members_open. */
@@ -101,7 +122,8 @@ const HIDDEN = `exists (
 /** The statement of {@link listSummaries}. */
 export const LIST_SUMMARIES = `select ${SHOWN} from (
   select ${VIEW} from members m join conversations c on c.id = m.conversation
-  where m.account = $1 and m.left_seq is null and m.joined_seq <= c.last_seq and not ${HIDDEN}
+  left join channels h on h.conversation = c.id
+  where m.account = $1 and m.left_seq is null and (c.kind <> 1 or m.joined_seq <= c.last_seq) and not ${HIDDEN}
     and ($4::timestamptz is null or c.last_activity >= $4::timestamptz or m.changed_at >= $4::timestamptz)
     and ($5::timestamptz is null or (c.last_activity, c.id) < ($5::timestamptz, $6::uuid))
   order by c.last_activity desc, c.id desc limit $3) v
@@ -139,7 +161,7 @@ export async function listSummaries(sql: Sql, request: ListRequest): Promise<Con
 export const LIST_GONE = `
 select distinct m.conversation from members m join conversations c on c.id = m.conversation
 where m.account = $1 and m.changed_at >= $2::timestamptz and (
-  (m.left_seq is null and m.joined_seq > c.last_seq)
+  (m.left_seq is null and c.kind = 1 and m.joined_seq > c.last_seq)
   or (m.left_seq is not null and not exists (
     select 1 from members o where o.conversation = m.conversation and o.account = m.account and o.left_seq is null)))`;
 
@@ -168,6 +190,10 @@ function toSummary(row: SummarySqlRow): ConversationSummary {
     name: row.name,
     participantIds: row.participants,
     participantCount: row.participant_count,
+    history: row.shared ? "shared" : "joined",
+    posting: row.open_posting ? "everybody" : "admins",
+    isPublic: row.public,
+    channel: row.slug,
     role: nameOf(ROLES, row.role),
     firstSeq: row.first_seq,
     lastSeq: row.last_seq,

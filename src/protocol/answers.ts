@@ -3,6 +3,7 @@
  * to. Nothing is parsed by them at run time. Times are ISO 8601, UTC.
  */
 import { z } from "zod";
+import { ChannelHistory, ChannelPosting, ChannelSlug } from "./channels.ts";
 import { ConversationType, Encryption, MessageContent, Role } from "./content.ts";
 import { ERRORS, type ErrorCode } from "./errors.ts";
 import { AccountId, ConversationId, DeviceId, MessageId, SessionId } from "./ids.ts";
@@ -141,11 +142,16 @@ export const ConversationAnswer = z.strictObject({
   conversation_type: ConversationType,
   encryption: Encryption,
   name: z.string().nullable(),
-  /** The first of them by joining: 1,000 at most, in lists 20. */
+  /** The first of them by joining, in a channel by id: 1,000 at most, in lists 20. */
   participant_ids: z.array(AccountId),
   participant_count: z.int().min(1),
   /** The caller's own. */
   role: Role,
+  history: ChannelHistory,
+  posting: ChannelPosting,
+  public: z.boolean(),
+  /** The name in addresses, of a channel that has one. */
+  channel: z.string().nullable(),
   last_seq: z.int().min(0),
   /** Nothing below this seq is the caller's to read. */
   first_seq: Seq,
@@ -162,6 +168,21 @@ export const ConversationAnswer = z.strictObject({
   retention_seconds: z.int().nullable(),
   created_at: Time,
 });
+
+/** A public channel, as everybody sees it. */
+export const ChannelAnswer = z.strictObject({
+  id: ConversationId,
+  channel: ChannelSlug,
+  name: z.string().nullable(),
+  posting: ChannelPosting,
+  participant_count: z.int().min(0),
+  last_seq: z.int().min(0),
+  last_activity: Time,
+  created_at: Time,
+});
+
+/** `GET /api/channels`. */
+export const ChannelsAnswer = z.strictObject({ channels: z.array(ChannelAnswer), next: z.string().nullable() });
 
 /** `GET /api/conversations`. */
 export const ConversationsAnswer = z.strictObject({

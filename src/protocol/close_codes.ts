@@ -9,6 +9,8 @@ export const CLOSE_CODES = {
   bad_protocol: 4400,
   unauthorized: 4401,
   wrong_session: 4403,
+  /** A public channel is public no more. */
+  channel_gone: 4404,
   authentication_timeout: 4408,
   too_many_sockets: 4409,
   session_ended: 4410,

@@ -46,6 +46,7 @@ export const ERRORS = {
   method_not_allowed: { status: 405, retryable: false, message: "Use a method that this address knows" },
   username_taken: { status: 409, retryable: false, message: "Choose another name" },
   email_taken: { status: 409, retryable: false, message: "Choose another e-mail address" },
+  channel_taken: { status: 409, retryable: false, message: "Choose another address for the channel" },
   user_blocked: { status: 409, retryable: false, message: "Unblock the user first" },
   already_member: { status: 409, retryable: false, message: "The user is already a member" },
   conflict: { status: 409, retryable: false, message: "Use a new id" },

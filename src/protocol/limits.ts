@@ -63,8 +63,18 @@ export const LIMITS = {
   linksPerTenMinutes: 3,
   /** Live sessions of an account; a further sign-in ends the oldest. */
   sessionsPerAccount: 50,
-  /** Members of a group. Beyond: `too_many_participants`. */
+  /** Members of a group, and ids in one answer. Beyond: `too_many_participants`. */
   participants: 1_000,
+  /** Members of a channel. Beyond: `too_many_participants`. */
+  channelMembers: 100_000,
+  /** Sockets of one address that read public channels. Beyond: HTTP 429 in place of the upgrade. */
+  publicPerAddress: 200,
+  /** Frames that a `subscribe` counts as, because the log may have to be read for it. */
+  subscribeFrames: 20,
+  /** Announcements that a node keeps of a public channel, and that a reader may be behind. Beyond: close `slow_reader`. */
+  publicRecent: 100,
+  /** Characters of them. Beyond: as above. */
+  publicRecentChars: 1024 * 1024,
   /** Members of the largest group whose members are contacts of each other. */
   contactGroup: 100,
   /** People whom one account may block. Beyond: `too_many_blocked`. */

@@ -5,6 +5,7 @@
  */
 export * from "./answers.ts";
 export * from "./bearer.ts";
+export * from "./channels.ts";
 export * from "./close_codes.ts";
 export * from "./codec.ts";
 export * from "./content.ts";

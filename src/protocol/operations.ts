@@ -7,6 +7,8 @@
 import type { z } from "zod";
 import {
   BlocksAnswer,
+  ChannelAnswer,
+  ChannelsAnswer,
   ConversationAnswer,
   ConversationsAnswer,
   EventAnswer,
@@ -60,11 +62,12 @@ const session = { tag: "auth", auth: "bearer" } as const;
 const user = { tag: "users", auth: "bearer" } as const;
 const conversation = { tag: "conversations", auth: "bearer" } as const;
 const message = { tag: "messages", auth: "bearer" } as const;
+const channel = { tag: "channels", auth: "bearer" } as const;
 const server = { tag: "server", auth: "none" } as const;
 const socket = { tag: "socket", auth: "optional", answers: { 101: null } } as const;
 const SENDING = [
   ...["conversation_not_found", "conflict", "idempotency_conflict", "encryption_mismatch"],
-  ...["id_out_of_window", "too_many_in_flight", "busy", "overloaded"],
+  ...["forbidden", "id_out_of_window", "too_many_in_flight", "busy", "overloaded"],
 ] as const satisfies readonly ErrorCode[];
 const CHANGING = ["message_not_found", "forbidden", "busy"] as const satisfies readonly ErrorCode[];
 const CHANGING_CONVERSATION = [
@@ -215,7 +218,7 @@ export const OPERATIONS: Operations = {
   "POST /api/conversations": {
     ...{ ...conversation, summary: "Make a conversation; a dm that exists already is given again" },
     answers: { 200: ConversationAnswer, 201: ConversationAnswer },
-    errors: ["user_not_found", "too_many_participants", "encryption_unsupported"],
+    errors: ["user_not_found", "too_many_participants", "encryption_unsupported", "channel_taken"],
   },
   "GET /api/conversations/{id}": {
     ...{ ...conversation, summary: "Show one of the caller's conversations" },
@@ -248,7 +251,7 @@ export const OPERATIONS: Operations = {
     errors: [...CHANGING_CONVERSATION, "user_not_found"],
   },
   "POST /api/conversations/{id}/participants": {
-    ...{ ...conversation, summary: "Add somebody to a group" },
+    ...{ ...conversation, summary: "Add somebody to a group or channel" },
     answers: { 201: ConversationAnswer },
     errors: [
       ...(["conversation_not_found", "user_not_found", "already_member", "forbidden"] as const),
@@ -256,7 +259,7 @@ export const OPERATIONS: Operations = {
     ],
   },
   "DELETE /api/conversations/{id}/participants/{user_id}": {
-    ...{ ...conversation, summary: "Leave a group, or remove somebody from it" },
+    ...{ ...conversation, summary: "Leave a group or channel, or remove somebody from it" },
     answers: { 204: null },
     errors: ["conversation_not_found", "user_not_found", "forbidden", "busy", "overloaded"],
   },
@@ -293,6 +296,29 @@ export const OPERATIONS: Operations = {
   "GET /api/messages/hidden": {
     ...{ ...message, summary: "List what the caller deleted for themselves, in its order" },
     answers: { 200: HiddenMessagesAnswer },
+  },
+  "POST /api/conversations/{id}/join": {
+    ...{ ...conversation, summary: "Join a public channel; who is in it already is given it again" },
+    answers: { 200: ConversationAnswer, 201: ConversationAnswer },
+    errors: ["conversation_not_found", "too_many_participants", "busy"],
+  },
+  "GET /api/channels": {
+    ...{ ...channel, summary: "List public channels by the beginning of their address" },
+    answers: { 200: ChannelsAnswer },
+  },
+  "GET /api/channels/{channel}": {
+    ...{ ...channel, summary: "Show a public channel" },
+    answers: { 200: ChannelAnswer },
+    errors: ["conversation_not_found"],
+  },
+  "POST /api/channels/{channel}/join": {
+    ...{ ...channel, summary: "Join a public channel by its address" },
+    answers: { 200: ConversationAnswer, 201: ConversationAnswer },
+    errors: ["conversation_not_found", "too_many_participants", "busy"],
+  },
+  "GET /ws/public/{channel}": {
+    ...{ ...socket, auth: "none", summary: "Read a public channel over a socket" },
+    errors: [...SOCKET, "not_found"],
   },
   "GET /ws": { ...socket, summary: "Open a socket", errors: SOCKET },
   "GET /ws/{user_id}/{session_id}": {

@@ -1,5 +1,6 @@
 /** The bodies, parameters and answers of the HTTP API (family B of the contracts), under `/api`. */
 import { z } from "zod";
+import { ChannelFields } from "./channels.ts";
 import { ConversationType, Emoji, Encryption, ExpiresIn, MessageContent, Role } from "./content.ts";
 import { AccountId, DeviceId, MessageId, SessionId } from "./ids.ts";
 import { LIMITS } from "./limits.ts";
@@ -140,10 +141,11 @@ export const SessionParams = z.object({ session_id: SessionId });
 export const CreateConversationBody = z.object({
   conversation_type: ConversationType,
   name: DisplayName.optional(),
-  participant_ids: z.array(AccountId).max(LIMITS.participants),
+  participant_ids: z.array(AccountId).max(LIMITS.participants).default([]),
   encryption: Encryption.optional(),
   /** Seconds until messages expire unless they say so themselves; absent means they are kept. */
   retention_seconds: ExpiresIn.optional(),
+  ...ChannelFields,
 });
 
 /**

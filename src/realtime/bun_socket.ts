@@ -4,15 +4,20 @@
  * loses what a handler throws.
  */
 import { Elysia } from "elysia";
+import { z } from "zod";
 import type { Principal } from "../accounts/mod.ts";
 import { DomainError, type ErrorCode, LIMITS } from "../protocol/mod.ts";
 import type { Hub } from "./hub.ts";
+import type { FoundChannel } from "./public_feeds.ts";
 import type { Session, SessionOrigin, SocketPort } from "./session.ts";
 
-/** What a socket carries: where it was opened, and its session once Bun has opened it. */
+/** What a socket is, once it is open: a session's, or one of a public channel. */
+type SocketEnd = Pick<Session, "receive" | "drained" | "heard" | "gone" | "close">;
+
+/** What a socket carries: where it was opened, and what it is once Bun has opened it. */
 export interface SocketData {
-  readonly origin: SessionOrigin;
-  session: Session | null;
+  readonly origin: SessionOrigin | { readonly address: string; readonly channel: FoundChannel };
+  session: SocketEnd | null;
 }
 
 /** What {@link socketRoutes} is told. */
@@ -37,7 +42,9 @@ export function socketHandlers(hub: () => Hub): Bun.WebSocketHandler<SocketData>
     sendPings: false,
     perMessageDeflate: false,
     open(socket) {
-      socket.data.session = hub().open(new BunSocketPort(socket), socket.data.origin);
+      const { origin } = socket.data;
+      const port = new BunSocketPort(socket);
+      socket.data.session = "channel" in origin ? hub().feeds.open(port, origin) : hub().open(port, origin);
     },
     message(socket, message) {
       if (typeof message === "string") socket.data.session?.receive(message);
@@ -87,10 +94,17 @@ class BunSocketPort implements SocketPort {
   }
 }
 
-/** `/ws` and `/ws/{user_id}/{session_id}`. */
+/** `/ws`, `/ws/{user_id}/{session_id}` and `/ws/public/{channel}`. */
 export function socketRoutes(context: SocketRoutesContext) {
   return new Elysia({ name: "socket" })
     .get("/ws", ({ request, server }) => open(context, request, server, null))
+    .get(
+      "/ws/public/:channel",
+      ({ request, server, params }) => upgradeReader(context, request, server, params.channel),
+      {
+        params: z.object({ channel: z.string().max(50) }),
+      },
+    )
     .get("/ws/:user_id/:session_id", ({ request, server, params }) =>
       open(context, request, server, { userId: params.user_id, sessionId: params.session_id }),
     );
@@ -124,8 +138,7 @@ export async function upgradeSocket(
   server: Bun.Server<unknown> | null,
   kind: SocketKind,
 ): Promise<void> {
-  if (request.headers.get("upgrade")?.toLowerCase() !== "websocket") refuse("upgrade_required");
-  if (!isAllowedOrigin(request, context.origins)) refuse("forbidden");
+  admitUpgrade(context, request);
   const address = context.addressOf(request);
   const principal = await kind.identify();
   // After the wait: a node that began to drain meanwhile has closed the sockets it knew of.
@@ -135,6 +148,27 @@ export async function upgradeSocket(
   const origin = { address, principal, expected, ...(annex === undefined ? {} : { annex }) };
   const data: SocketData = { origin, session: null };
   if (server === null || !server.upgrade(request, { data })) refuse("upgrade_required");
+}
+
+/** Anybody may read a public channel; who they are is not asked. */
+async function upgradeReader(
+  context: SocketRoutesContext,
+  request: Request,
+  server: Bun.Server<unknown> | null,
+  slug: string,
+): Promise<void> {
+  admitUpgrade(context, request);
+  const address = context.addressOf(request);
+  const channel = await context.hub().feeds.find(slug);
+  if (context.hub().draining) refuse("unavailable");
+  if (context.hub().feeds.crowded(address)) refuse("rate_limited");
+  const data: SocketData = { origin: { address, channel }, session: null };
+  if (server === null || !server.upgrade(request, { data })) refuse("upgrade_required");
+}
+
+function admitUpgrade({ origins }: UpgradeContext, request: Request): void {
+  if (request.headers.get("upgrade")?.toLowerCase() !== "websocket") refuse("upgrade_required");
+  if (!isAllowedOrigin(request, origins)) refuse("forbidden");
 }
 
 function refuse(code: ErrorCode): never {

@@ -7,17 +7,18 @@
  * `healthy` while they may be lost at any moment. So the sockets compare their heads at once
  * then, and not only when their minute is over.
  */
-import type { AccountId, ConversationId, SessionEnd, SessionId } from "../protocol/mod.ts";
+import type { Address } from "../conversations/mod.ts";
+import type { ConversationId, SessionEnd, SessionId } from "../protocol/mod.ts";
 
 /** The name of one running process. */
 export type NodeId = string;
 
-/** What a node is told on behalf of accounts connected to it. */
+/** What a node is told on behalf of accounts connected to it, and of its feeds of public channels. */
 export type Hint =
   /** A committed entry; `text` is its event frame, encoded once for all. */
   | {
       readonly type: "event";
-      readonly to: readonly AccountId[];
+      readonly to: readonly Address[];
       readonly conversationId: ConversationId;
       readonly seq: number;
       readonly at: number;
@@ -28,7 +29,7 @@ export type Hint =
   /** There may be something up to `seq`: read the log. */
   | {
       readonly type: "doorbell";
-      readonly to: readonly AccountId[];
+      readonly to: readonly Address[];
       readonly conversationId: ConversationId;
       readonly seq: number;
       /** As for an event. */
@@ -37,7 +38,7 @@ export type Hint =
   /** A frame that is sent to whoever is there and kept nowhere. */
   | {
       readonly type: "signal";
-      readonly to: readonly AccountId[];
+      readonly to: readonly Address[];
       readonly text: string;
       /** Not to the sockets of this session, which said it. */
       readonly except?: SessionId;
@@ -45,7 +46,7 @@ export type Hint =
   /** Sessions have ended: their sockets close, with `session_ended` unless it says why else. */
   | {
       readonly type: "end_sessions";
-      readonly to: readonly AccountId[];
+      readonly to: readonly Address[];
       readonly sessionIds: readonly SessionId[];
       readonly reason?: SessionEnd;
     };
@@ -74,14 +75,14 @@ export interface Bus extends AsyncDisposable {
    */
   join(node: NodeId, handlers: NodeHandlers): Promise<void>;
   /** Says that an account is connected here. Resolves once others can see it; rejects where that is unknown. */
-  register(node: NodeId, account: AccountId): Promise<void>;
+  register(node: NodeId, account: Address): Promise<void>;
   /** Takes that back, however often it was said. Never rejects: others may go on telling this node. */
-  unregister(node: NodeId, account: AccountId): Promise<void>;
+  unregister(node: NodeId, account: Address): Promise<void>;
   /**
    * The nodes, other than `node`, where each of these accounts is connected. Never from a cache.
    * Where that cannot be found out, the hints count as lost: every other node will doubt.
    */
-  locate(node: NodeId, accounts: readonly AccountId[]): Promise<ReadonlyMap<NodeId, readonly AccountId[]>>;
+  locate(node: NodeId, accounts: readonly Address[]): Promise<ReadonlyMap<NodeId, readonly Address[]>>;
   /** Sends hints to one node; returns at once, and never throws: a node that is gone misses nothing. */
   publish(to: NodeId, hints: readonly Hint[]): void;
 }

@@ -1,5 +1,5 @@
 /** The bus within one process: what a single node uses, and what tests join several nodes with. */
-import type { AccountId } from "../protocol/mod.ts";
+import type { Address } from "../conversations/mod.ts";
 import type { Bus, Hint, NodeHandlers, NodeId } from "./bus.ts";
 
 /** See {@link Bus}. */
@@ -9,7 +9,7 @@ export class MemoryBus implements Bus {
   readonly healthy = true;
   readonly #nodes = new Map<NodeId, NodeHandlers>();
   /** By node and not by account, for there are few nodes and many accounts. */
-  readonly #connected = new Map<NodeId, Set<AccountId>>();
+  readonly #connected = new Map<NodeId, Set<Address>>();
 
   /** What a node that joins later was not told, its accounts read from the log. */
   get alone(): boolean {
@@ -21,18 +21,18 @@ export class MemoryBus implements Bus {
     this.#nodes.set(node, handlers);
   }
 
-  async register(node: NodeId, account: AccountId): Promise<void> {
+  async register(node: NodeId, account: Address): Promise<void> {
     const accounts = this.#connected.get(node);
     if (accounts === undefined) this.#connected.set(node, new Set([account]));
     else accounts.add(account);
   }
 
-  async unregister(node: NodeId, account: AccountId): Promise<void> {
+  async unregister(node: NodeId, account: Address): Promise<void> {
     this.#connected.get(node)?.delete(account);
   }
 
-  async locate(node: NodeId, accounts: readonly AccountId[]): Promise<ReadonlyMap<NodeId, readonly AccountId[]>> {
-    const found = new Map<NodeId, readonly AccountId[]>();
+  async locate(node: NodeId, accounts: readonly Address[]): Promise<ReadonlyMap<NodeId, readonly Address[]>> {
+    const found = new Map<NodeId, readonly Address[]>();
     for (const [other, connected] of this.#connected) {
       if (other === node) continue;
       const there = accounts.filter((account) => connected.has(account));

@@ -16,8 +16,9 @@
  *
  * While one of these goes on the bus is not `healthy`. One instance is one node.
  */
+
+import type { Address } from "../conversations/mod.ts";
 import { type Listening, openRedis, type Redis } from "../platform/redis.ts";
-import type { AccountId } from "../protocol/mod.ts";
 import type { Bus, BusStatus, Hint, NodeHandlers, NodeId } from "./bus.ts";
 import { type Beat, decodeBusMessage, encodeBusMessage, type HintsMessage, splitHints } from "./bus_messages.ts";
 import { Directory } from "./directory.ts";
@@ -105,11 +106,11 @@ export class RedisBus implements Bus {
     await this.#beat();
   }
 
-  async register(_: NodeId, account: AccountId): Promise<void> {
+  async register(_: NodeId, account: Address): Promise<void> {
     await this.#joined.directory.register(account);
   }
 
-  async unregister(_: NodeId, account: AccountId): Promise<void> {
+  async unregister(_: NodeId, account: Address): Promise<void> {
     if (this.#leaving) return; // the lease goes, and every entry with it
     try {
       await this.#joined.directory.unregister(account);
@@ -118,7 +119,7 @@ export class RedisBus implements Bus {
     }
   }
 
-  async locate(_: NodeId, accounts: readonly AccountId[]): Promise<ReadonlyMap<NodeId, readonly AccountId[]>> {
+  async locate(_: NodeId, accounts: readonly Address[]): Promise<ReadonlyMap<NodeId, readonly Address[]>> {
     const asked = performance.now();
     try {
       const found = await this.#joined.directory.locate(accounts);

@@ -9,9 +9,10 @@
  * - Redis may forget an account's entry after an hour, so every entry is written again in time.
  * - An entry is removed only by its own value: a removal that is late never hits a newer entry.
  */
+
+import type { Address } from "../conversations/mod.ts";
 import { Batcher } from "../platform/batcher.ts";
 import { type Redis, RedisFault } from "../platform/redis.ts";
-import type { AccountId } from "../protocol/mod.ts";
 import type { NodeId } from "./bus.ts";
 import { LOCATE, REGISTER, RELEASE, RENEW, UNREGISTER } from "./directory_scripts.ts";
 
@@ -39,18 +40,18 @@ const LOOKUPS_IN_FLIGHT = 4;
 /** See the head of this file. */
 export class Directory {
   readonly #options: DirectoryOptions;
-  readonly #registrations: Batcher<AccountId, true>;
-  readonly #removals: Batcher<{ readonly account: AccountId; readonly value: string }, true>;
-  readonly #lookups: Batcher<readonly AccountId[], ReadonlyMap<NodeId, readonly AccountId[]>>;
+  readonly #registrations: Batcher<Address, true>;
+  readonly #removals: Batcher<{ readonly account: Address; readonly value: string }, true>;
+  readonly #lookups: Batcher<readonly Address[], ReadonlyMap<NodeId, readonly Address[]>>;
   /** Accounts that are connected here, and the value of their entry. */
-  readonly #entries = new Map<AccountId, string>();
+  readonly #entries = new Map<Address, string>();
   /** Those whose entry may not be there. */
-  readonly #unwritten = new Set<AccountId>();
+  readonly #unwritten = new Set<Address>();
   #lease: string;
   #held = false;
   #numbered = 0;
   /** Where writing again goes on. */
-  #round: Iterator<AccountId> | undefined;
+  #round: Iterator<Address> | undefined;
 
   constructor(options: DirectoryOptions) {
     this.#options = options;
@@ -99,7 +100,7 @@ export class Directory {
   }
 
   /** Says that an account is connected here; resolves once others can see it. */
-  async register(account: AccountId): Promise<void> {
+  async register(account: Address): Promise<void> {
     this.#number(account);
     try {
       await this.#registrations.ask(account);
@@ -110,7 +111,7 @@ export class Directory {
   }
 
   /** Takes that back. */
-  async unregister(account: AccountId): Promise<void> {
+  async unregister(account: Address): Promise<void> {
     const value = this.#entries.get(account);
     if (value === undefined) return;
     this.#entries.delete(account);
@@ -119,7 +120,7 @@ export class Directory {
   }
 
   /** The nodes, other than this one, of each of these accounts; asks Redis every time. */
-  locate(accounts: readonly AccountId[]): Promise<ReadonlyMap<NodeId, readonly AccountId[]>> {
+  locate(accounts: readonly Address[]): Promise<ReadonlyMap<NodeId, readonly Address[]>> {
     return this.#lookups.ask(accounts);
   }
 
@@ -130,7 +131,7 @@ export class Directory {
     await redis.script(RELEASE, [this.#leaseKey(node)], [this.#lease]);
   }
 
-  #key(account: AccountId): string {
+  #key(account: Address): string {
     return `${this.#options.prefix}:at:${account}`;
   }
 
@@ -139,19 +140,19 @@ export class Directory {
   }
 
   /** Gives an account's entry a value of its own under the lease of this moment. */
-  #number(account: AccountId): string {
+  #number(account: Address): string {
     const value = `${this.#lease}.${++this.#numbered}`;
     this.#entries.set(account, value);
     return value;
   }
 
-  async #writeAll(accounts: Iterable<AccountId>): Promise<void> {
+  async #writeAll(accounts: Iterable<Address>): Promise<void> {
     const all = [...accounts];
     for (let i = 0; i < all.length; i += MOST_KEYS) await this.#write(all.slice(i, i + MOST_KEYS));
   }
 
   /** Writes the entries of those accounts that are still connected. */
-  async #write(accounts: readonly AccountId[]): Promise<void> {
+  async #write(accounts: readonly Address[]): Promise<void> {
     const { redis, node } = this.#options;
     const connected = [...new Set(accounts)].filter((account) => this.#entries.has(account));
     if (connected.length === 0) return;
@@ -165,9 +166,9 @@ export class Directory {
   }
 
   /** Some accounts whose entries are written again before Redis forgets them. */
-  #nextOfRound(): AccountId[] {
+  #nextOfRound(): Address[] {
     const count = Math.ceil(this.#entries.size / RENEWALS_A_ROUND);
-    const accounts: AccountId[] = [];
+    const accounts: Address[] = [];
     while (accounts.length < count) {
       this.#round ??= this.#entries.keys();
       const next = this.#round.next();
@@ -181,16 +182,16 @@ export class Directory {
   }
 
   /** One look-up for all requests of a moment. */
-  async #locateAll(requests: readonly (readonly AccountId[])[]): Promise<ReadonlyMap<NodeId, readonly AccountId[]>[]> {
+  async #locateAll(requests: readonly (readonly Address[])[]): Promise<ReadonlyMap<NodeId, readonly Address[]>[]> {
     const accounts = [...new Set(requests.flat())];
-    const chunks: AccountId[][] = [];
+    const chunks: Address[][] = [];
     for (let i = 0; i < accounts.length; i += MOST_KEYS) chunks.push(accounts.slice(i, i + MOST_KEYS));
-    const found = new Map<AccountId, readonly NodeId[]>();
+    const found = new Map<Address, readonly NodeId[]>();
     await Promise.all(chunks.map((chunk) => this.#locateSome(chunk, found)));
     return requests.map((request) => byNode(request, found));
   }
 
-  async #locateSome(accounts: readonly AccountId[], found: Map<AccountId, readonly NodeId[]>): Promise<void> {
+  async #locateSome(accounts: readonly Address[], found: Map<Address, readonly NodeId[]>): Promise<void> {
     const { redis, node } = this.#options;
     const keys = accounts.map((account) => this.#key(account));
     const answer = await redis.script(LOCATE, keys, [this.#leaseKey(""), node]);
@@ -202,10 +203,10 @@ export class Directory {
 }
 
 function byNode(
-  accounts: readonly AccountId[],
-  found: ReadonlyMap<AccountId, readonly NodeId[]>,
-): ReadonlyMap<NodeId, readonly AccountId[]> {
-  const nodes = new Map<NodeId, AccountId[]>();
+  accounts: readonly Address[],
+  found: ReadonlyMap<Address, readonly NodeId[]>,
+): ReadonlyMap<NodeId, readonly Address[]> {
+  const nodes = new Map<NodeId, Address[]>();
   for (const account of accounts) {
     for (const node of found.get(account) ?? []) {
       const there = nodes.get(node);

@@ -15,6 +15,7 @@ import {
   type ConversationId,
   contentOf,
   DomainError,
+  LIMITS,
   type ServerFrame,
   type SessionId,
 } from "../protocol/mod.ts";
@@ -135,6 +136,8 @@ async function tellOthers(
   const head = await requireMember(deps.conversations, actor.account, conversationId);
   // Asked where it is counted, in one step: frames that came together would all pass before the first counts.
   if (frame.type !== "message_read" && actor.signalWait() > 0) return;
+  // In a large channel it would be a frame to each for what concerns nobody.
+  if (head.type === "channel" && head.members.size > LIMITS.contactGroup) return;
   const others = [...head.members.keys()].filter((member) => member !== actor.account);
   // Counted all the same: how much one may still tell must not show who listens.
   actor.signalled(others.length);

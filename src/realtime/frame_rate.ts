@@ -30,6 +30,11 @@ export class FrameRate {
     return 0;
   }
 
+  /** Counts a frame for more than one. */
+  more(frames: number): void {
+    this.#tokens -= frames;
+  }
+
   /** Whether the socket goes on in spite of every refusal. */
   get flooding(): boolean {
     return this.#refusals > LIMITS.floodRefusals;
@@ -37,6 +42,6 @@ export class FrameRate {
 
   /** A `resume` makes the server look at every cursor in it, so it counts for more than one frame. */
   charge({ cursors }: Extract<ClientFrame, { type: "resume" }>): void {
-    this.#tokens -= RESUME_FRAMES - 1 + Math.ceil(Object.keys(cursors).length / CURSORS_A_FRAME);
+    this.more(RESUME_FRAMES - 1 + Math.ceil(Object.keys(cursors).length / CURSORS_A_FRAME));
   }
 }

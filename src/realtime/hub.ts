@@ -22,6 +22,7 @@ import type { Bus, BusStatus, Hint, NodeId } from "./bus.ts";
 import { type DispatchDeps, dispatch } from "./dispatch.ts";
 import { HeadWatch } from "./head_watch.ts";
 import { Outgoing } from "./outgoing.ts";
+import { PublicFeeds } from "./public_feeds.ts";
 import { Router } from "./router.ts";
 import { Session, type SessionDeps, type SessionOrigin, type SocketPort } from "./session.ts";
 import { SessionWatch } from "./session_watch.ts";
@@ -35,8 +36,8 @@ export interface HubObserver {
   closed(reason: CloseReason | "gone"): void;
   /** An actor threw, and was restarted. */
   actorFailed(account: AccountId, error: unknown): void;
-  /** A frame could not be handled; its sender was told the request id. */
-  frameFailed(session: Session, requestId: string, error: unknown): void;
+  /** A frame could not be handled; its sender, a session or somebody who reads a public channel, was told the request id. */
+  frameFailed(session: Session | null, requestId: string, error: unknown): void;
   fault(what: string, error: unknown): void;
   /** How long a message that is followed took for a stage. */
   stage(stage: Stage, milliseconds: number): void;
@@ -60,6 +61,8 @@ export interface HubOptions {
   readonly newRequestId: () => string;
   /** A socket of an account has gone. */
   readonly onLeft?: (account: AccountId) => void;
+  /** Sockets of one address that read public channels; standard 200. */
+  readonly publicPerAddress?: number;
   /** Milliseconds between two comparisons of a socket's heads; standard 60,000. */
   readonly compareMs?: number;
   /** How a frame is handled; tests put a failing one in its place. */
@@ -83,6 +86,8 @@ export async function openHub(options: HubOptions): Promise<Hub> {
 /** See the head of this file. */
 export class Hub implements AsyncDisposable {
   readonly router: Router;
+  /** Readers of public channels. */
+  readonly feeds: PublicFeeds;
   readonly #options: HubOptions;
   readonly #codec: Codec = jsonCodec;
   readonly #actors: Registry<AccountId, UserMessage>;
@@ -110,6 +115,7 @@ export class Hub implements AsyncDisposable {
         this.#actors.tellIfStarted(account, hint, bytes);
         if (this.#annexes.size > 0) this.#tellAnnexes(account, hint);
       },
+      tellFeed: (channel, hint) => this.feeds.tell(channel, hint),
       // Sends are judged under the head's lock; who is told of typing rests on this alone.
       membersChanged: (id) => options.conversations.heads.forget(id, Number.MAX_SAFE_INTEGER),
       onDoubt: () => this.#doubt(),
@@ -159,6 +165,7 @@ export class Hub implements AsyncDisposable {
       },
     );
     this.#sessionDeps = this.#makeSessionDeps();
+    this.feeds = this.#makeFeeds();
     this.#timer = setInterval(() => this.#check(), CHECK_MS);
   }
 
@@ -216,8 +223,9 @@ export class Hub implements AsyncDisposable {
     sessions.forEach((session, i) => {
       setTimeout(() => this.#drainOne(session), (spread * i) / sessions.length);
     });
+    this.feeds.drain();
     const deadline = performance.now() + DRAIN_MS;
-    while (this.#sessions.size > 0 && performance.now() < deadline) {
+    while (this.#sessions.size + this.feeds.sockets > 0 && performance.now() < deadline) {
       await new Promise((resolve) => setTimeout(resolve, 20));
     }
   }
@@ -241,6 +249,7 @@ export class Hub implements AsyncDisposable {
       session.check(now);
       if (session.authenticated && session.feed?.waitsForRetry === true) this.#settle(session, false);
     }
+    this.feeds.check();
     this.#heads.check();
     for (const { annex } of this.#annexes.values()) annex.check();
     void this.#ended.look();
@@ -249,6 +258,7 @@ export class Hub implements AsyncDisposable {
   /** Hints may have been lost, and with them what changed in who is a member. */
   #doubt(): void {
     this.#options.conversations.heads.forgetAll();
+    this.feeds.look();
     this.#heads.doubt();
     for (const { annex } of this.#annexes.values()) annex.doubt();
   }
@@ -384,6 +394,25 @@ export class Hub implements AsyncDisposable {
       },
       drained: () => {},
     };
+  }
+
+  #makeFeeds(): PublicFeeds {
+    const { bus, node, conversations, observer, clock, publicPerAddress } = this.#options;
+    return new PublicFeeds({
+      conversations,
+      register: (channel) => bus.register(node, channel),
+      unregister: (channel) => void bus.unregister(node, channel).catch((error) => observer.fault("directory", error)),
+      heartbeatMs: this.#options.heartbeatMs,
+      connectionTimeoutMs: this.#options.connectionTimeoutMs,
+      ...(publicPerAddress === undefined ? {} : { perAddress: publicPerAddress }),
+      newRequestId: this.#options.newRequestId,
+      now: () => steadyNow(clock),
+      date: () => clock.now(),
+      onOpened: observer.opened,
+      onClosed: observer.closed,
+      onFailure: (requestId, error) => observer.frameFailed(null, requestId, error),
+      onFault: observer.fault,
+    });
   }
 
   #noLongerWaiting({ origin }: Session): void {

@@ -6,6 +6,7 @@
  *
  * The bus is in memory (`bus_memory`) or in Redis (`bus_redis`: `directory`, `peers`, `bus_messages`).
  * Sockets of another protocol than SPEC.md are an `annex`.
+ * Who reads a public channel without an account has `public_feeds` -> `public_feed` -> `public_socket`.
  * What the bus may lose, `head_watch` makes every socket look for, and `session_watch` the whole node.
  *
  * Owns: the sockets of this node, one actor for each connected account, and nothing that must last.

@@ -3,7 +3,7 @@
  * by one message for each batch and node. The look-up comes after the commit and is never
  * from a cache, because an actor registers before it reads: so one of the two sees the other.
  */
-import type { Delivery } from "../conversations/mod.ts";
+import type { Address, Delivery, Doorbell } from "../conversations/mod.ts";
 import type { AccountId, Codec, ConversationId, SessionId } from "../protocol/mod.ts";
 import type { Bus, Hint, NodeId } from "./bus.ts";
 
@@ -14,6 +14,8 @@ export interface RouterOptions {
   readonly codec: Codec;
   /** Tells the actor of a local account, if there is one. */
   readonly tellLocal: (account: AccountId, hint: Hint, bytes: number) => void;
+  /** Tells the local feed of a public channel, if there is one. */
+  readonly tellFeed: (channel: ConversationId, hint: Hint) => void;
   /** Somebody changed who is in a conversation, or who is told what is said there. */
   readonly membersChanged: (conversationId: ConversationId) => void;
   /** Hints to this node may have been lost. */
@@ -59,14 +61,19 @@ export class Router {
   }
 
   /** Says that there may be something new for these accounts. */
-  ring(to: readonly AccountId[], conversationId: ConversationId, seq: number): void {
+  ring(to: readonly Address[], conversationId: ConversationId, seq: number): void {
     this.#send({ type: "doorbell", to, conversationId, seq });
   }
 
   /** Says to the nodes of these accounts, and to this one, that who is told what in a conversation has changed. */
   membersChanged(accounts: readonly AccountId[], conversationId: ConversationId, seq: number): void {
     this.#options.membersChanged(conversationId);
-    this.#send({ type: "doorbell", to: accounts, conversationId, seq, members: true });
+    this.knock({ to: accounts, conversationId, seq });
+  }
+
+  /** The same, where this node has taken the change over already. */
+  knock({ to, conversationId, seq }: Doorbell): void {
+    this.#send({ type: "doorbell", to, conversationId, seq, members: true });
   }
 
   /** Sends a frame to whoever of these is connected, but not to the session `except`; it is kept nowhere. */
@@ -89,7 +96,14 @@ export class Router {
 
   #local(hint: Hint): void {
     const bytes = "text" in hint ? hint.text.length : 0;
-    for (const account of hint.to) this.#options.tellLocal(account, hint, bytes);
+    const { tellLocal, tellFeed } = this.#options;
+    let count = hint.to.length;
+    // The address of a channel's feeds stands last.
+    if ("conversationId" in hint && hint.to[count - 1] === hint.conversationId) {
+      count--;
+      tellFeed(hint.conversationId, hint);
+    }
+    for (let i = 0; i < count; i++) tellLocal(hint.to[i] as AccountId, hint, bytes);
   }
 
   /** One look-up and one message a node for all that was sent in this turn. */

@@ -74,6 +74,7 @@ export const ROUTES: Readonly<Record<string, Row>> = {
   "GET /openapi.json": { send: at("/openapi.json"), outcomes: everybody("200") },
   // Who comes with a socket is judged there; see FRAMES.
   "GET /ws": { send: at("/ws"), outcomes: everybody("426 upgrade_required") },
+  "GET /ws/public/{channel}": { send: at("/ws/public/announcements"), outcomes: everybody("426 upgrade_required") },
   "GET /ws/{user_id}/{session_id}": {
     send: ({ nothing }) => ({ path: `/ws/${nothing}/${nothing}` }),
     outcomes: everybody("426 upgrade_required"),
@@ -282,6 +283,23 @@ export const ROUTES: Readonly<Record<string, Row>> = {
     send: ({ group, guest }) => ({ path: `/api/conversations/${group}/participants`, body: { user_id: guest } }),
     missing: ({ nothing, guest }) => ({ path: `/api/conversations/${nothing}/participants`, body: { user_id: guest } }),
     outcomes: { ...members("403 forbidden"), admin: "201" },
+  },
+  // The channel is private: whoever is not in it gets what an unknown one gets, and so does whoever would join.
+  "POST /api/conversations/{id}/join": {
+    send: ({ channel }) => ({ path: `/api/conversations/${channel}/join`, body: {} }),
+    missing: ({ nothing }) => ({ path: `/api/conversations/${nothing}/join`, body: {} }),
+    outcomes: members("200"),
+  },
+  "GET /api/channels": { send: at("/api/channels"), outcomes: signedIn("200") },
+  "GET /api/channels/{channel}": {
+    send: ({ slug }) => ({ path: `/api/channels/${slug}` }),
+    missing: () => ({ path: "/api/channels/there-is-none" }),
+    outcomes: signedIn("404 conversation_not_found"),
+  },
+  "POST /api/channels/{channel}/join": {
+    send: ({ slug }) => ({ path: `/api/channels/${slug}/join`, body: {} }),
+    missing: () => ({ path: "/api/channels/there-is-none/join", body: {} }),
+    outcomes: signedIn("404 conversation_not_found"),
   },
   "DELETE /api/conversations/{id}/participants/{user_id}": {
     send: ({ group, bystander }) => ({ path: `/api/conversations/${group}/participants/${bystander}` }),

@@ -56,6 +56,9 @@ export interface Things {
   /** What the admin said in the group, and the member. */
   readonly said: MessageId;
   readonly ownSaid: MessageId;
+  /** A private channel of admin and member, and its address; former was in it. */
+  readonly channel: ConversationId;
+  readonly slug: string;
   /** A relay message from admin to member. */
   readonly relayed: MessageId;
   /** In the group, and to be removed from it. */
@@ -113,8 +116,14 @@ export async function thingsFor({ people }: Cast): Promise<Things> {
     must(await who.request("POST", `/api/conversations/${group}/messages`, { encrypted_content: "c2VjcmV0" })).json.id;
   const [said, ownSaid] = [await say(admin), await say(member)];
   must(await admin.request("DELETE", `/api/conversations/${group}/participants/${former.id}`));
+  const slug = `private-${crypto.randomUUID().slice(0, 13)}`;
+  const ids = [member.id, former.id];
+  const made = { conversation_type: "channel", name: "Ours", channel: slug, participant_ids: ids };
+  const channel = must(await admin.request("POST", "/api/conversations", made)).json.id;
+  must(await admin.request("DELETE", `/api/conversations/${channel}/participants/${former.id}`));
   const sent = must(await admin.request("POST", "/messages", { recipient_id: member.id, encrypted_data: "c2VjcmV0" }));
-  return { group, said, ownSaid, relayed: sent.json.id, bystander: bystander.id, guest: guest.id, nothing: uuidv7() };
+  const rest = { bystander: bystander.id, guest: guest.id, nothing: uuidv7() };
+  return { group, said, ownSaid, channel, slug, relayed: sent.json.id, ...rest };
 }
 
 /** Prepares one try. */

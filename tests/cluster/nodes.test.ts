@@ -3,7 +3,7 @@ import { afterAll, beforeAll, expect, test } from "bun:test";
 import type { ConversationId } from "../../src/protocol/mod.ts";
 import { pair, range, STARTING_MS } from "../spec/support.ts";
 import { type Person, request, startApp, type TestApp } from "../support/app.ts";
-import type { Peer } from "../support/peer.ts";
+import { Peer } from "../support/peer.ts";
 import { describeWithRedis, TestRedis } from "../support/redis.ts";
 import { BUSY_MS, waitUntil } from "../support/wait.ts";
 import { expectAllDelivered, Reader, type Sent, sendDuring, whileSending } from "./traffic.ts";
@@ -65,6 +65,42 @@ describeWithRedis("three nodes and Redis", () => {
       for (const peer of peers) peer[Symbol.dispose]();
     }
   }
+
+  test("what is said in a public channel arrives at the readers of every node, whatever becomes of Redis [PUB-2]", async () => {
+    const [node, ...others] = nodes;
+    const ann = await node.person();
+    const slug = `news-${crypto.randomUUID().slice(0, 8)}`;
+    const body = { conversation_type: "channel", name: "News", channel: slug, public: true };
+    const { id } = (await ann.request("POST", "/api/conversations", body)).json;
+    const readers = await Promise.all(
+      nodes.map(({ url }) => Peer.open(`${url.replace("http", "ws")}/ws/public/${slug}`)),
+    );
+    const shown = (peer: Peer) =>
+      peer.frames.filter(({ type }) => type === "announcement").map(({ content }) => content);
+    let said = 0;
+    const sayMany = async (count: number) => {
+      for (const end = said + count; said < end; said++)
+        await ann.request("POST", `/api/conversations/${id}/messages`, { content: String(said) });
+      for (const peer of readers) {
+        await peer.until(() => shown(peer).length >= said);
+        expect(shown(peer)).toEqual(range(0, said - 1).map(String));
+      }
+    };
+    try {
+      await Promise.all(readers.map((peer) => peer.next("subscribed")));
+      await sayMany(20);
+      redis.kill();
+      await sayMany(20);
+      await redis.startAgain();
+      await Promise.all(
+        others.map(({ url }) => waitUntil("it answers", async () => (await fetch(`${url}/health`)).ok)),
+      );
+      await sayMany(20);
+    } finally {
+      for (const peer of readers) peer[Symbol.dispose]();
+    }
+    await everyNodeTrusts();
+  }, 90_000);
 
   test("a message sent at one node arrives at the others, and nobody had to look for it", async () => {
     const { id, people } = await apart();

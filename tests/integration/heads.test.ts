@@ -5,6 +5,38 @@ import { changeMembership } from "../../src/conversations/membership_store.ts";
 import type { Sql } from "../../src/platform/postgres.ts";
 import { createAccounts, createConversation, createLogDatabase, membershipEvent } from "./event_log_support.ts";
 
+test("apply() takes a change over without a look, or forgets what it cannot follow", async () => {
+  await using database = await createLogDatabase();
+  const [ann, ben, cem] = await createAccounts(database.db, 3);
+  if (ann === undefined || ben === undefined || cem === undefined) throw new Error("There is nobody");
+  const conversation = await createConversation(database.db, [ann]);
+  let loads = 0;
+  const counting: Sql = {
+    query: (text, values, name) => {
+      loads++;
+      return database.db.query(text, values, name);
+    },
+  };
+  const heads = new Heads(counting);
+  const before = await heads.get(conversation);
+  const member = { role: "member", joinedSeq: 2, canSend: false } as const;
+  heads.apply(conversation, { membersVersion: 2, accountId: ben, member });
+  const after = await heads.get(conversation);
+  expect([...(after?.members.keys() ?? [])]).toEqual([ann, ben]);
+  expect([before?.membersVersion, after?.membersVersion, loads]).toEqual([1, 2, 1]);
+  heads.apply(conversation, { membersVersion: 3, accountId: ben, member: null });
+  expect((await heads.get(conversation))?.members.has(ben)).toBe(false);
+  expect(loads).toBe(1);
+  // One in between was made elsewhere: this node does not know it.
+  heads.apply(conversation, { membersVersion: 5, accountId: cem, member });
+  expect((await heads.get(conversation))?.members.has(cem)).toBe(false);
+  expect(loads).toBe(2);
+  // The owner has gone, and who follows is not said.
+  heads.apply(conversation, { membersVersion: 2, accountId: ann, member: null });
+  await heads.get(conversation);
+  expect(loads).toBe(3);
+});
+
 test("atLeast() is not content with a load that began before the change", async () => {
   await using database = await createLogDatabase();
   const [ann, ben] = await createAccounts(database.db, 2);

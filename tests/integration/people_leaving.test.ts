@@ -321,6 +321,7 @@ describe("the schema", () => {
     "departures.account": "none before, removed with the account",
     "relay_requests.sender": "exported, removed with the account",
     "relay_requests.message": "exported, removed with the account",
+    "channels.conversation": "no person's",
     "members.account": "exported, removed",
     "members.conversation": "exported, removed",
     "withheld.reader": "exported, removed",

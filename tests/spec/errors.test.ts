@@ -235,6 +235,7 @@ describe("ends", () => {
         "account_disabled",
         "authentication_timeout",
         "bad_protocol",
+        "channel_gone",
         "session_ended",
         "too_many_sockets",
         "unauthorized",

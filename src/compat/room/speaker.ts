@@ -76,7 +76,8 @@ async function join({ conversations, make, deliver }: SpeakerOptions, accountId:
   const head = await conversations.heads.get(ROOM);
   if (head?.members.has(accountId) === true) return;
   try {
-    deliver(await addParticipant(conversations, { actorId: KEEPER, conversationId: ROOM, accountId }));
+    const told = await addParticipant(conversations, { actorId: KEEPER, conversationId: ROOM, accountId });
+    if ("entry" in told) deliver(told); // else the log says nothing of it
   } catch (error) {
     if (!(error instanceof DomainError && error.code === "already_member")) throw error;
   }
