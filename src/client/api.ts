@@ -63,6 +63,14 @@ export const PublicKey = z.looseObject({ public_key: z.string(), fingerprint: z.
 /** See {@link PublicKey}. */
 export type PublicKey = z.infer<typeof PublicKey>;
 
+/** A public channel, as everybody sees it; `channel` is its address. */
+export const Channel = z.looseObject({
+  id: ConversationId,
+  channel: z.string(),
+  name: z.string().nullable(),
+  participant_count: z.int(),
+});
+const ChannelPage = z.object({ channels: z.array(Channel), next: z.string().nullable() });
 const ConversationPage = z.object({
   conversations: z.array(Conversation),
   left: z.array(ConversationId),
@@ -225,6 +233,16 @@ export class Api {
   /** Removes somebody from a group; oneself: leaves it. */
   async removeParticipant(id: ConversationId, userId: AccountId): Promise<void> {
     await this.#call({ method: "DELETE", path: `/api/conversations/${id}/participants/${userId}` });
+  }
+
+  /** Joins a public channel; who is in it already is given it again. */
+  async joinChannel(id: ConversationId): Promise<Conversation> {
+    return read(Conversation, await this.#call({ method: "POST", path: `/api/conversations/${id}/join` }));
+  }
+
+  /** Public channels by the beginning of their address, in its order; `next` is the following page's `cursor`. */
+  async listChannels(query: { readonly q?: string; readonly limit?: number; readonly cursor?: string } = {}) {
+    return read(ChannelPage, await this.#call({ method: "GET", path: "/api/channels", query: { ...query } }));
   }
 
   /** A page of a conversation's log. */
