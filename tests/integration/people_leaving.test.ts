@@ -322,6 +322,7 @@ describe("the schema", () => {
     "relay_requests.sender": "exported, removed with the account",
     "relay_requests.message": "exported, removed with the account",
     "channels.conversation": "no person's",
+    "channels.members": "no person's",
     "members.account": "exported, removed",
     "members.conversation": "exported, removed",
     "withheld.reader": "exported, removed",
