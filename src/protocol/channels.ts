@@ -67,13 +67,27 @@ export interface AnnouncementFrame {
   readonly id: MessageId;
   readonly content: string;
   readonly created_at: string;
+  /** When it was said otherwise last, if it was: `content` is what it says now. */
+  readonly edited_at?: string;
   /** From then on it is not to be shown any more. */
   readonly expires_at?: string;
 }
 
+/** What became of an announcement [PUB-8]. */
+export type AnnouncementChange = {
+  readonly channel: string;
+  readonly seq: number;
+  readonly message_id: MessageId;
+  readonly message_seq: number;
+  readonly created_at: string;
+} & ({ readonly type: "deletion" } | { readonly type: "edit"; readonly content: string; readonly expires_at?: string });
+
+/** What a reader of a public channel is shown of its log. */
+export type PublicEntry = AnnouncementFrame | AnnouncementChange;
+
 /** What the server sends to a reader of a public channel. */
 export type PublicServerFrame =
-  | AnnouncementFrame
+  | PublicEntry
   /** The first frame: from here on the socket is live [PUB-2]. */
   | {
       readonly type: "subscribed";
@@ -86,7 +100,7 @@ export type PublicServerFrame =
       readonly type: "page";
       readonly ref?: PublicClientFrame["ref"];
       readonly channel: string;
-      readonly announcements: readonly AnnouncementFrame[];
+      readonly announcements: readonly PublicEntry[];
       /** Where to go on; `null`: that was all, and the socket is live. */
       readonly next: number | null;
     }
@@ -101,16 +115,27 @@ export type PublicServerFrame =
       readonly details?: Readonly<Record<string, unknown>>;
     };
 
-/** The announcement that an entry of a public channel's log is; `null` for what is none, or is gone. */
-export function toAnnouncement(channel: string, event: EventFrame): AnnouncementFrame | null {
-  if (event.type !== "message" || event.content === undefined) return null;
-  return {
-    type: "announcement",
-    channel,
-    seq: event.seq,
-    id: event.id,
-    content: event.content,
-    created_at: event.created_at,
-    ...(event.expires_at === undefined ? {} : { expires_at: event.expires_at }),
-  };
+/** What a reader is shown of an entry of a public channel's log; `null` for what is no business of theirs, or is gone. */
+export function toPublicEntry(channel: string, event: EventFrame): PublicEntry | null {
+  const { seq, created_at } = event;
+  const end = event.expires_at === undefined ? {} : { expires_at: event.expires_at };
+  switch (event.type) {
+    case "message": {
+      const { id, content, edited_at } = event;
+      if (content === undefined) return null;
+      const edited = edited_at === undefined ? {} : { edited_at };
+      return { type: "announcement", channel, seq, id, content, created_at, ...edited, ...end };
+    }
+    case "edit": {
+      const { message_id, message_seq, content } = event;
+      if (content === undefined) return null;
+      return { type: "edit", channel, seq, message_id, message_seq, content, created_at, ...end };
+    }
+    case "deletion": {
+      const { message_id, message_seq } = event;
+      return { type: "deletion", channel, seq, message_id, message_seq, created_at };
+    }
+    default:
+      return null;
+  }
 }

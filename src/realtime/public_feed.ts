@@ -10,7 +10,14 @@
  * - What is kept is bounded, and forgotten after a minute: what was deleted or has expired does not live on in memory.
  */
 import type { ChannelPage } from "../conversations/mod.ts";
-import { type ConversationId, type EventFrame, LIMITS, toAnnouncement, toEventFrame } from "../protocol/mod.ts";
+import {
+  type ConversationId,
+  type EventFrame,
+  LIMITS,
+  type PublicEntry,
+  toEventFrame,
+  toPublicEntry,
+} from "../protocol/mod.ts";
 
 /** A frame for every reader, encoded once. */
 export interface PublicEvent {
@@ -48,6 +55,7 @@ export interface PublicPage {
 }
 
 interface Kept extends PublicEvent {
+  readonly entry: PublicEntry;
   /** By {@link PublicFeedOptions.now}. */
   readonly keptAt: number;
   readonly expiresAt: number | null;
@@ -130,7 +138,7 @@ export class PublicFeed {
       this.#pages.set(after, reading);
     }
     const { entries, more } = await reading;
-    const texts = entries.flatMap((entry) => this.#announce(toEventFrame(entry))?.text ?? []);
+    const texts = entries.flatMap((entry) => this.#show(toEventFrame(entry))?.text ?? []);
     // Where retention removed the rest there is no entry to say how far this goes.
     return { texts, end: entries.at(-1)?.seq ?? from, more };
   }
@@ -181,15 +189,16 @@ export class PublicFeed {
 
   #take(event: EventFrame): void {
     this.#top = event.seq;
-    const announced = this.#announce(event);
-    if (announced === null) return;
-    this.#kept.push(announced);
-    this.#chars += announced.text.length;
+    const shown = this.#show(event);
+    if (shown === null) return;
+    this.#change(shown.entry);
+    this.#kept.push(shown);
+    this.#chars += shown.text.length;
     let old = Math.max(0, this.#kept.length - LIMITS.publicRecent);
     for (let chars = this.#chars; chars > LIMITS.publicRecentChars; old++)
       chars -= this.#kept[old]?.text.length ?? chars;
     this.#drop(old);
-    for (const reader of this.readers) reader.live(announced);
+    for (const reader of this.readers) reader.live(shown);
   }
 
   /** Keeps so many of the oldest no more. */
@@ -201,10 +210,26 @@ export class PublicFeed {
     }
   }
 
-  #announce(event: EventFrame): Kept | null {
-    const frame = toAnnouncement(this.#options.channel, event);
-    if (frame === null) return null;
+  /** What is kept of a message that is edited or deleted is so too: a page from memory says what one from the log would. */
+  #change(change: PublicEntry): void {
+    if (change.type === "announcement") return;
+    const { message_seq: target } = change;
+    const kept = this.#kept.flatMap((event): Kept[] => {
+      const { entry } = event;
+      const concerned = entry.type === "announcement" ? entry.seq === target : entry.message_seq === target;
+      if (!concerned) return [event];
+      if (change.type === "deletion" || entry.type !== "announcement") return [];
+      const edited = { ...entry, content: change.content, edited_at: change.created_at };
+      return [{ ...event, entry: edited, text: JSON.stringify(edited) }];
+    });
+    this.#kept.splice(0, this.#kept.length, ...kept);
+    this.#chars = kept.reduce((sum, { text }) => sum + text.length, 0);
+  }
+
+  #show(event: EventFrame): Kept | null {
+    const entry = toPublicEntry(this.#options.channel, event);
+    if (entry === null) return null;
     const expiresAt = event.expires_at === undefined ? null : Date.parse(event.expires_at);
-    return { seq: event.seq, text: JSON.stringify(frame), keptAt: this.#options.now(), expiresAt };
+    return { seq: event.seq, entry, text: JSON.stringify(entry), keptAt: this.#options.now(), expiresAt };
   }
 }

@@ -269,6 +269,35 @@ describe("a public channel", () => {
     expect(numbers(back)).toEqual([5, 6]);
   }, 60_000);
 
+  test("shows edits and deletions live and in pages, and a message as it is now [PUB-8]", async () => {
+    const { slug, say, ann, id } = await channel();
+    await say("one");
+    await say("two");
+    const [one, two] = (await ann.request("GET", `/api/conversations/${id}/messages?after_seq=1`)).json.messages;
+    using here = await read(first, slug);
+    using there = await read(second, slug);
+    expect((await ann.request("PUT", `/api/messages/${one.id}`, { content: "one, mended" })).status).toBe(200);
+    expect((await ann.request("DELETE", `/api/messages/${two.id}`)).status).toBe(204);
+    for (const peer of [here, there]) {
+      const edit = await peer.next("edit");
+      expect(edit).toMatchObject({ channel: slug, seq: 4, message_id: one.id, message_seq: 2, content: "one, mended" });
+      expect(await peer.next("deletion")).toMatchObject({ seq: 5, message_id: two.id, message_seq: 3 });
+    }
+    // From memory at these nodes, and from the log at one that has not seen it.
+    await using third = await first.another();
+    using anew = await read(third, slug);
+    for (const peer of [here, there, anew]) {
+      const [page] = await readFrom(peer, 0);
+      expect(page.announcements.map((entry: Frame) => [entry.type, entry.seq, entry.content])).toEqual([
+        ["announcement", 2, "one, mended"],
+        ["edit", 4, "one, mended"],
+        ["deletion", 5, undefined],
+      ]);
+      expect(page.announcements[0].edited_at).toBe(page.announcements[1].created_at);
+      expect(JSON.stringify(page)).not.toContain("two");
+    }
+  }, 60_000);
+
   test("shows nothing of what has expired", async () => {
     const { slug, ann, id, say } = await channel();
     using reader = await read(first, slug);
