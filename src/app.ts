@@ -18,6 +18,7 @@ import {
 } from "./accounts/mod.ts";
 import { accountRoutes } from "./accounts/routes.ts";
 import { purgeAudit } from "./administration/mod.ts";
+import { announcementRoutes } from "./administration/routes.ts";
 import { relayBodyRules, relayOperations, relayRoutes } from "./compat/relay/mod.ts";
 import { openRoom, roomOperations, roomRoutes, roomSocket } from "./compat/room/mod.ts";
 import type { Config } from "./config.ts";
@@ -350,6 +351,7 @@ function sliceRoutes(ground: Ground, slices: Slices, hub: Hub, { authenticate }:
       ...{ conversations, authenticate, deliver, knock },
       signal: (to, frame) => hub.router.signal(to, jsonCodec.encode(frame)),
     }),
+    announcementRoutes({ accounts, conversations, authenticate, deliver }),
     peopleRoutes({
       ...{ accounts, authenticate, addressOf, endSessions },
       people: { db, clock },

@@ -19,7 +19,8 @@ export type Action =
   | "demote"
   | "list_sessions"
   | "revoke_session"
-  | "revoke_all_sessions";
+  | "revoke_all_sessions"
+  | "announce";
 
 /** An entry as it is shown. */
 export type AuditEntry = AuditRow;

@@ -2,6 +2,7 @@
 import { createHash } from "node:crypto";
 import {
   type AccountId,
+  ANNOUNCEMENTS_SLUG,
   type ConversationId,
   type ConversationType,
   DomainError,
@@ -117,6 +118,7 @@ function checkChannel(
 ): void {
   if (type !== "channel") refuse("conversation_type", "must be channel for channel, public, posting or history");
   if (name === null) refuse("name", "must be there in a channel");
+  if (slug === ANNOUNCEMENTS_SLUG) throw new DomainError("channel_taken"); // the server's own, also before it is made
   if (!isPublic) return;
   if (slug === null) refuse("channel", "must be there in a public channel");
   if (!shared) refuse("history", "must be shared in a public channel");

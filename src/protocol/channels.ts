@@ -2,14 +2,19 @@
  * Channels: how they are made and found, and the frames of `/ws/public/{channel}`, which SPEC.md numbers as PUB.
  */
 import { z } from "zod";
+import { ExpiresIn } from "./content.ts";
 import type { ErrorCode } from "./errors.ts";
 import type { EventFrame } from "./frames.ts";
-import type { MessageId } from "./ids.ts";
+import { MessageId } from "./ids.ts";
+import { LIMITS } from "./limits.ts";
 
 /** A channel's name in addresses. */
 export const ChannelSlug = z
   .string()
   .regex(/^[a-z0-9-]{3,50}$/, { error: "must be 3 to 50 lower-case letters, digits or -" });
+
+/** The address of the channel in which the server's administrators speak; nobody else can take it. */
+export const ANNOUNCEMENTS_SLUG = "announcements";
 
 /** What who comes late may read: what is said from then on, or also what was before them. */
 export const ChannelHistory = z.enum(["joined", "shared"]);
@@ -31,6 +36,13 @@ export const ChannelFields = {
   /** Standard: `shared`. */
   history: ChannelHistory.optional(),
 };
+
+/** `POST /api/announcements`: repeating it with the same `id` says it once. */
+export const AnnounceBody = z.strictObject({
+  id: MessageId.optional(),
+  content: z.string().min(1).max(LIMITS.contentChars),
+  expires_in: ExpiresIn.optional(),
+});
 
 /** `GET /api/channels`: `q` is the beginning of an address; `cursor` is the `next` of the page before. */
 export const ListChannelsQuery = z.object({

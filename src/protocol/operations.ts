@@ -316,6 +316,11 @@ export const OPERATIONS: Operations = {
     answers: { 200: ConversationAnswer, 201: ConversationAnswer },
     errors: ["conversation_not_found", "too_many_participants", "busy"],
   },
+  "POST /api/announcements": {
+    ...{ ...channel, summary: "Say something to everybody, as an administrator of the server" },
+    answers: { 200: EventAnswer, 201: EventAnswer },
+    errors: ["forbidden", "idempotency_conflict", "conflict", "id_out_of_window", "busy", "overloaded"],
+  },
   "GET /ws/public/{channel}": {
     ...{ ...socket, auth: "none", summary: "Read a public channel over a socket" },
     errors: [...SOCKET, "not_found"],

@@ -57,6 +57,8 @@ export class PublicSocket implements PublicReader {
   readonly #deps: PublicSocketDeps;
   readonly #rate: FrameRate;
   #state: State = "opening";
+  /** What was asked for before the feed was open. */
+  #early: Extract<PublicClientFrame, { type: "subscribe" }> | null = null;
   /** The last seq that the reader was sent, or was before it came. */
   #sent = 0;
   #heardAt: number;
@@ -82,6 +84,8 @@ export class PublicSocket implements PublicReader {
     this.#state = "live";
     this.#sent = top;
     this.#send({ type: "subscribed", channel, name, last_seq: top, heartbeat_ms: this.#deps.heartbeatMs });
+    if (this.#early !== null) this.#subscribe(this.#early.ref, this.#early.after_seq);
+    this.#early = null;
   }
 
   /** A frame came. */
@@ -106,7 +110,8 @@ export class PublicSocket implements PublicReader {
       return this.#refuse(frame.ref, new DomainError("rate_limited", { details: { retry_after_ms: wait } }));
     if (frame.type === "ping") return this.#send({ type: "pong", ...marked(frame.ref) });
     this.#rate.more(LIMITS.subscribeFrames - 1);
-    this.#subscribe(frame.ref, frame.after_seq);
+    if (this.#state === "opening" && this.#early === null) this.#early = frame;
+    else this.#subscribe(frame.ref, frame.after_seq);
   }
 
   /** A ping or pong came. */

@@ -290,6 +290,7 @@ export const ROUTES: Readonly<Record<string, Row>> = {
     missing: ({ nothing }) => ({ path: `/api/conversations/${nothing}/join`, body: {} }),
     outcomes: members("200"),
   },
+  "POST /api/announcements": { send: at("/api/announcements", { content: "x" }), outcomes: signedIn("403 forbidden") },
   "GET /api/channels": { send: at("/api/channels"), outcomes: signedIn("200") },
   "GET /api/channels/{channel}": {
     send: ({ slug }) => ({ path: `/api/channels/${slug}` }),

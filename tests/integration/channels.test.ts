@@ -1,9 +1,9 @@
 /** Channels over real HTTP and sockets: making, finding, joining, reading, posting, leaving. */
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
-import { type ConversationId, LIMITS, uuidv7 } from "../../src/protocol/mod.ts";
+import { type ConversationId, LIMITS, newMessageId, uuidv7 } from "../../src/protocol/mod.ts";
 import { placed, STARTING_MS, storedLog } from "../spec/support.ts";
 import { type HttpAnswer, type Person, startApp, type TestApp } from "../support/app.ts";
-import type { Frame, Peer } from "../support/peer.ts";
+import { type Frame, Peer } from "../support/peer.ts";
 import { waitUntil } from "../support/wait.ts";
 
 let server: TestApp;
@@ -290,6 +290,20 @@ describe("reading and posting", () => {
     expect(a.frames.filter(({ type }) => type === "message_read")).toEqual([]);
   });
 
+  test("who comes late may react to what was before them, where it is shared [CHAN-2]", async () => {
+    const [ann, ben] = await Promise.all([server.person(), server.person()]);
+    for (const history of ["shared", "joined"]) {
+      const { id } = await make(ann, { public: false, history, posting: "everybody" });
+      const { json: before } = await post(ann, id, "before");
+      await ann.request("POST", `/api/conversations/${id}/participants`, { user_id: ben.id });
+      const { status } = await ben.request("POST", `/api/messages/${before.id}/reactions`, { emoji: "👍" });
+      expect(status).toBe(history === "shared" ? 201 : 404);
+      const { json } = await page(ben, id);
+      const [message] = json.messages.filter(({ type }: Frame) => type === "message");
+      expect(message?.reactions).toEqual(history === "shared" ? [{ user_id: ben.id, emoji: "👍" }] : undefined);
+    }
+  });
+
   test("an answer names at most a thousand of ten thousand members", async () => {
     const ann = await server.person();
     const { id } = await make(ann);
@@ -303,6 +317,46 @@ describe("reading and posting", () => {
     // One row, whatever there are.
     expect(await storedLog(server.db, id)).toHaveLength(2);
   }, 60_000);
+});
+
+describe("announcements", () => {
+  const announce = (person: Person, body: object) => person.request("POST", "/api/announcements", body);
+  const promote = (person: Person, role: string) =>
+    server.db.query("update accounts set role = $2 where id = $1", [person.id, role]);
+
+  test("are said by administrators, for as long as they are some, and read by everybody", async () => {
+    const [ann, ben] = await Promise.all([server.person(), server.person()]);
+    const mine = { conversation_type: "channel", name: "Mine", channel: "announcements", public: true };
+    expect((await ann.request("POST", "/api/conversations", mine)).json.error.code).toBe("channel_taken");
+    expect((await announce(ann, { content: "I am nobody" })).json.error.code).toBe("forbidden");
+    await promote(ann, "admin");
+    const id = newMessageId();
+    // Two at once, and again: the channel is made once, and what is said stands there once.
+    const [one, other] = await Promise.all([
+      announce(ann, { id, content: "Tea is ready" }),
+      announce(ann, { content: "So is cake" }),
+    ]);
+    expect([one.status, other.status]).toEqual([201, 201]);
+    expect((await announce(ann, { id, content: "Tea is ready" })).status).toBe(200);
+    using reader = await Peer.open(`${server.url.replace("http", "ws")}/ws/public/announcements`);
+    reader.send({ type: "subscribe", after_seq: 0 });
+    const contents = (await reader.next("page")).announcements.map(({ content }: Frame) => content);
+    expect(contents.sort()).toEqual(["So is cake", "Tea is ready"]);
+    const joined = await ben.request("POST", "/api/channels/announcements/join");
+    expect(joined.status).toBe(201);
+    using b = await ben.live();
+    await announce(ann, { content: "Last call" });
+    expect((await b.next("message")).content).toBe("Last call");
+    expect((await reader.next("announcement")).content).toBe("Last call");
+    expect((await post(ben, joined.json.id, "me too")).json.error.code).toBe("forbidden");
+    // Whoever is an administrator no more says nothing more, in no way.
+    await promote(ann, "user");
+    expect((await announce(ann, { content: "Still me" })).json.error.code).toBe("forbidden");
+    expect((await post(ann, joined.json.id, "Still me")).json.error.code).toBe("conversation_not_found");
+    const recorded = await server.db.query<{ actor: string }>("select actor from audit_log where action = 'announce'");
+    expect(new Set(recorded.map(({ actor }) => actor))).toEqual(new Set([ann.id]));
+    expect(recorded).toHaveLength(4);
+  });
 });
 
 describe("leaving a channel", () => {

@@ -20,7 +20,10 @@ export function createRoomMaker(accounts: AccountDeps, conversations: Conversati
   let made: Promise<void> | undefined;
   const make = async (): Promise<void> => {
     await ensureServerAccount(accounts, { id: KEEPER, username: KEEPER_NAME });
-    await ensureServerChannel(conversations, { id: ROOM, ownerId: KEEPER, name: ROOM_NAME });
+    await ensureServerChannel(conversations, {
+      ...{ id: ROOM, ownerId: KEEPER, name: ROOM_NAME },
+      settings: { slug: null, isPublic: false, shared: true, openPosting: true },
+    });
   };
   return () => {
     made ??= make().catch((error: unknown) => {
