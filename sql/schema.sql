@@ -611,20 +611,96 @@ begin
   end loop;
 end $function$;
 
-<<<<<<< HEAD
-CREATE OR REPLACE FUNCTION public.change_conversation(p_conversation uuid, p_actor uuid, p_name text, p_retention integer, p_account uuid, p_role smallint, p_id uuid, p_digest bytea, p_body bytea)
- RETURNS TABLE(o_status integer, o_seq bigint, o_version integer, o_at double precision, o_expires double precision)
-=======
 CREATE OR REPLACE FUNCTION public.change_channel_members(p_conversation uuid, p_actor uuid, p_change smallint, p_account uuid, p_limit integer, p_id uuid, p_digest bytea, p_body bytea)
- RETURNS TABLE(o_status integer, o_seq bigint, o_version integer, o_can_send boolean, o_at double precision, o_expires double precision)
->>>>>>> 7dc01b8 (Offer channels of any size: public ones that anybody finds, joins and reads, with a socket that needs no account)
+ RETURNS TABLE(o_status integer, o_seq bigint, o_version integer, o_can_send boolean, o_deserted boolean, o_at double precision, o_expires double precision)
  LANGUAGE plpgsql
  SET lock_timeout TO '2s'
  SET enable_seqscan TO 'off'
 AS $function$
 declare
   v_head    conversations;
-<<<<<<< HEAD
+  v_channel channels;
+  v_actor   smallint;
+  v_member  smallint;
+  v_refused int;
+  v_entry   boolean := false;
+  v_send    boolean := false;
+  v_seq     bigint;
+  v_at      timestamptz;
+  v_expires timestamptz;
+begin
+  perform 1 from channels h where h.conversation = p_conversation;
+  if not found then
+    return query select 15, 0::bigint, 0, false, false, 0::double precision, null::double precision;
+    return;
+  end if;
+  perform 1 from conversations c where c.id = p_conversation for no key update;
+  -- From here on every statement sees what was committed under the lock.
+  select * into v_head from conversations c where c.id = p_conversation;
+  select * into v_channel from channels h where h.conversation = p_conversation;
+  select m.role into v_actor from members m
+  where m.conversation = p_conversation and m.account = p_actor and m.left_seq is null;
+  select m.role into v_member from members m
+  where m.conversation = p_conversation and m.account = p_account and m.left_seq is null;
+  v_seq := v_head.last_seq + 1;
+  v_at := greatest(date_trunc('milliseconds', clock_timestamp()), v_head.last_activity);
+  v_expires := v_at + make_interval(secs => v_head.retention_seconds);
+
+  v_refused := case
+    when p_change = 3 and v_member is not null then 1
+    when p_change = 3 and not v_channel.public then 4
+    when p_change <> 3 and v_actor is null then 4
+    when p_change = 1 and v_actor = 3 then 8
+    when p_change = 1 and v_member is not null then 9
+    when p_change = 2 and p_account <> p_actor and v_actor = 3 then 8
+    when p_change = 2 and v_member is null then 10
+    when p_change = 2 and p_account <> p_actor and v_actor = 2 and v_member <> 3 then 8
+    when p_change <> 2 and v_channel.members >= p_limit then 11
+    else 0 end;
+  if v_refused <> 0 then
+    return query select v_refused, v_head.last_seq, v_head.members_version, false, false, 0::double precision, null::double precision;
+    return;
+  end if;
+
+  if p_change = 2 then
+    update members m set left_seq = v_seq
+    where m.conversation = p_conversation and m.account = p_account and m.left_seq is null;
+    if v_member = 1 then perform hand_over_channel(p_conversation); end if;
+    update channels h
+    set members = h.members - 1, public = h.public and h.members > 1, slug = case when h.members > 1 then h.slug end
+    where h.conversation = p_conversation;
+  else
+    v_send := v_channel.open_posting;
+    v_entry := exists (select from members m
+                       where m.conversation = p_conversation and m.account = p_account and m.left_seq = v_seq);
+    -- An empty interval at this number holds nothing.
+    delete from members m where m.conversation = p_conversation and m.account = p_account and m.joined_seq = v_seq;
+    insert into members (conversation, account, joined_seq, delivered_seq, read_seq, counted_read, joined_at, role, can_send)
+    values (p_conversation, p_account, v_seq, v_seq - 1, v_seq - 1, v_head.counted, v_at, 3, v_send);
+    update channels h set members = h.members + 1 where h.conversation = p_conversation;
+  end if;
+  update conversations c
+  set members_version = c.members_version + 1,
+      last_seq = case when v_entry then v_seq else c.last_seq end,
+      last_activity = case when v_entry then v_at else c.last_activity end
+  where c.id = p_conversation;
+  if v_entry then
+    insert into events (kept, day, conversation, seq, id, sender, kind, at, expires_at, counts, counted, digest, body)
+    values (v_head.retention_seconds is null, (v_at at time zone 'utc')::date, p_conversation, v_seq, p_id, p_actor, 2,
+            v_at, v_expires, false, v_head.counted, p_digest, p_body);
+  end if;
+  return query select case when v_entry then 14 else 0 end, v_seq, v_head.members_version + 1, v_send,
+    p_change = 2 and v_channel.members = 1, unix_ms(v_at), unix_ms(v_expires);
+end $function$;
+
+CREATE OR REPLACE FUNCTION public.change_conversation(p_conversation uuid, p_actor uuid, p_name text, p_retention integer, p_account uuid, p_role smallint, p_id uuid, p_digest bytea, p_body bytea)
+ RETURNS TABLE(o_status integer, o_seq bigint, o_version integer, o_at double precision, o_expires double precision)
+ LANGUAGE plpgsql
+ SET lock_timeout TO '2s'
+ SET enable_seqscan TO 'off'
+AS $function$
+declare
+  v_head    conversations;
   v_known   record;
   v_now     timestamptz;
   v_at      timestamptz;
@@ -668,80 +744,6 @@ begin
           p_actor, 7, v_at, v_at + make_interval(secs => v_head.retention_seconds), false, v_head.counted, p_digest, p_body);
   return query select 0, v_head.last_seq + 1, v_head.members_version + 1, unix_ms(v_at),
     unix_ms(v_at + make_interval(secs => v_head.retention_seconds));
-=======
-  v_channel channels;
-  v_actor   smallint;
-  v_member  smallint;
-  v_refused int;
-  v_entry   boolean := false;
-  v_send    boolean := false;
-  v_seq     bigint;
-  v_at      timestamptz;
-  v_expires timestamptz;
-begin
-  perform 1 from channels h where h.conversation = p_conversation;
-  if not found then
-    return query select 15, 0::bigint, 0, false, 0::double precision, null::double precision;
-    return;
-  end if;
-  perform 1 from conversations c where c.id = p_conversation for no key update;
-  -- From here on every statement sees what was committed under the lock.
-  select * into v_head from conversations c where c.id = p_conversation;
-  select * into v_channel from channels h where h.conversation = p_conversation;
-  select m.role into v_actor from members m
-  where m.conversation = p_conversation and m.account = p_actor and m.left_seq is null;
-  select m.role into v_member from members m
-  where m.conversation = p_conversation and m.account = p_account and m.left_seq is null;
-  v_seq := v_head.last_seq + 1;
-  v_at := greatest(date_trunc('milliseconds', clock_timestamp()), v_head.last_activity);
-  v_expires := v_at + make_interval(secs => v_head.retention_seconds);
-
-  v_refused := case
-    when p_change = 3 and v_member is not null then 1
-    when p_change = 3 and not v_channel.public then 4
-    when p_change <> 3 and v_actor is null then 4
-    when p_change = 1 and v_actor = 3 then 8
-    when p_change = 1 and v_member is not null then 9
-    when p_change = 2 and p_account <> p_actor and v_actor = 3 then 8
-    when p_change = 2 and v_member is null then 10
-    when p_change = 2 and p_account <> p_actor and v_actor = 2 and v_member <> 3 then 8
-    when p_change <> 2 and v_channel.members >= p_limit then 11
-    else 0 end;
-  if v_refused <> 0 then
-    return query select v_refused, v_head.last_seq, v_head.members_version, false, 0::double precision, null::double precision;
-    return;
-  end if;
-
-  if p_change = 2 then
-    update members m set left_seq = v_seq
-    where m.conversation = p_conversation and m.account = p_account and m.left_seq is null;
-    if v_member = 1 then perform hand_over_channel(p_conversation); end if;
-    update channels h
-    set members = h.members - 1, public = h.public and h.members > 1, slug = case when h.members > 1 then h.slug end
-    where h.conversation = p_conversation;
-  else
-    v_send := v_channel.open_posting;
-    v_entry := exists (select from members m
-                       where m.conversation = p_conversation and m.account = p_account and m.left_seq = v_seq);
-    -- An empty interval at this number holds nothing.
-    delete from members m where m.conversation = p_conversation and m.account = p_account and m.joined_seq = v_seq;
-    insert into members (conversation, account, joined_seq, delivered_seq, read_seq, counted_read, joined_at, role, can_send)
-    values (p_conversation, p_account, v_seq, v_seq - 1, v_seq - 1, v_head.counted, v_at, 3, v_send);
-    update channels h set members = h.members + 1 where h.conversation = p_conversation;
-  end if;
-  update conversations c
-  set members_version = c.members_version + 1,
-      last_seq = case when v_entry then v_seq else c.last_seq end,
-      last_activity = case when v_entry then v_at else c.last_activity end
-  where c.id = p_conversation;
-  if v_entry then
-    insert into events (kept, day, conversation, seq, id, sender, kind, at, expires_at, counts, counted, digest, body)
-    values (v_head.retention_seconds is null, (v_at at time zone 'utc')::date, p_conversation, v_seq, p_id, p_actor, 2,
-            v_at, v_expires, false, v_head.counted, p_digest, p_body);
-  end if;
-  return query select case when v_entry then 14 else 0 end, v_seq, v_head.members_version + 1, v_send,
-    unix_ms(v_at), unix_ms(v_expires);
->>>>>>> 7dc01b8 (Offer channels of any size: public ones that anybody finds, joins and reads, with a socket that needs no account)
 end $function$;
 
 CREATE OR REPLACE FUNCTION public.change_membership(p_conversation uuid, p_actor uuid, p_change smallint, p_accounts uuid[], p_can_send boolean, p_id uuid, p_digest bytea, p_body bytea, p_limit integer)
@@ -917,18 +919,12 @@ begin
   return 0;
 end $function$;
 
-<<<<<<< HEAD
 CREATE OR REPLACE FUNCTION public.clear_dm(p_conversation uuid, p_account uuid)
  RETURNS integer
-=======
-CREATE OR REPLACE FUNCTION public.create_channel(p_conversation uuid, p_encryption smallint, p_name text, p_creator uuid, p_others uuid[], p_retention integer, p_data_key bytea, p_id uuid, p_digest bytea, p_body bytea, p_slug text, p_public boolean, p_shared boolean, p_open_posting boolean)
- RETURNS TABLE(o_status integer, o_conversation uuid, o_seq bigint, o_version integer, o_at double precision, o_expires double precision)
->>>>>>> 7dc01b8 (Offer channels of any size: public ones that anybody finds, joins and reads, with a socket that needs no account)
  LANGUAGE plpgsql
  SET lock_timeout TO '2s'
 AS $function$
 declare
-<<<<<<< HEAD
   v_head conversations;
 begin
   perform 1 from conversations c where c.id = p_conversation for no key update;
@@ -986,7 +982,12 @@ AS $function$
     (select c.counted from conversations c where c.id = p_conversation))
 $function$;
 
-=======
+CREATE OR REPLACE FUNCTION public.create_channel(p_conversation uuid, p_encryption smallint, p_name text, p_creator uuid, p_others uuid[], p_retention integer, p_data_key bytea, p_id uuid, p_digest bytea, p_body bytea, p_slug text, p_public boolean, p_shared boolean, p_open_posting boolean)
+ RETURNS TABLE(o_status integer, o_conversation uuid, o_seq bigint, o_version integer, o_at double precision, o_expires double precision)
+ LANGUAGE plpgsql
+ SET lock_timeout TO '2s'
+AS $function$
+declare
   v_made record;
 begin
   select * into v_made from create_conversation(p_conversation, 3::smallint, p_encryption, p_name, p_creator, p_others,
@@ -1001,7 +1002,6 @@ begin
   return query select v_made.o_status, v_made.o_conversation, v_made.o_seq, v_made.o_version, v_made.o_at, v_made.o_expires;
 end $function$;
 
->>>>>>> 7dc01b8 (Offer channels of any size: public ones that anybody finds, joins and reads, with a socket that needs no account)
 CREATE OR REPLACE FUNCTION public.create_conversation(p_conversation uuid, p_kind smallint, p_encryption smallint, p_name text, p_creator uuid, p_others uuid[], p_retention integer, p_dm_key bytea, p_data_key bytea, p_id uuid, p_digest bytea, p_body bytea)
  RETURNS TABLE(o_status integer, o_conversation uuid, o_seq bigint, o_version integer, o_at double precision, o_expires double precision)
  LANGUAGE plpgsql
@@ -1144,6 +1144,15 @@ begin
   delete from endings e where e.conversation = p_conversation;
   update conversations c set data_key = null where c.id = p_conversation;
   return true;
+end $function$;
+
+CREATE OR REPLACE FUNCTION public.end_channel()
+ RETURNS trigger
+ LANGUAGE plpgsql
+AS $function$
+begin
+  update channels h set public = false, slug = null, members = 0 where h.conversation = new.id;
+  return null;
 end $function$;
 
 CREATE OR REPLACE FUNCTION public.end_conversation(p_conversation uuid, p_actor uuid, p_id uuid, p_digest bytea, p_body bytea)
@@ -1596,8 +1605,8 @@ CREATE TRIGGER audit_log_rows BEFORE DELETE OR UPDATE ON public.audit_log FOR EA
 
 CREATE TRIGGER audit_log_whole BEFORE TRUNCATE ON public.audit_log FOR EACH STATEMENT EXECUTE FUNCTION keep_audit_log();
 
-<<<<<<< HEAD
+CREATE TRIGGER conversations_ended AFTER UPDATE OF ended_at ON public.conversations FOR EACH ROW WHEN (((old.ended_at IS NULL) AND (new.ended_at IS NOT NULL))) EXECUTE FUNCTION end_channel();
+
 CREATE TRIGGER members_left BEFORE UPDATE OF left_seq ON public.members FOR EACH ROW WHEN ((old.left_seq IS DISTINCT FROM new.left_seq)) EXECUTE FUNCTION note_changed_member();
-=======
+
 CREATE TRIGGER members_role BEFORE UPDATE OF role ON public.members FOR EACH ROW WHEN ((old.role IS DISTINCT FROM new.role)) EXECUTE FUNCTION follow_role();
->>>>>>> 7dc01b8 (Offer channels of any size: public ones that anybody finds, joins and reads, with a socket that needs no account)

@@ -2,6 +2,7 @@
 import { Elysia } from "elysia";
 import { z } from "zod";
 import {
+  type AccountId,
   ConversationId,
   CreateConversationBody,
   type EventFrame,

@@ -56,6 +56,7 @@ export const CLOSE_NOTES: Readonly<Record<CloseReason, string>> = {
   too_many_sockets: "The session has as many sockets at this node as it may",
   session_ended: "The session was ended, here or elsewhere: sign in again",
   account_disabled: "An administrator has disabled the account",
+  channel_gone: "The channel is public no more",
   failing: "Five frames of this socket made the server fail within a minute",
   unavailable: "A part of the server does not answer",
   slow_reader: "The client did not read for 30 seconds, or 1 MiB waited for it",
@@ -179,6 +180,16 @@ const SERVER_NOTES: Readonly<Record<ServerFrame["type"], FrameNote>> = {
   reaction: {
     summary: "An entry of a log: somebody reacted to a message, or took that back",
     example: { type: "reaction", ...entry, ...earlier, emoji: "👍", change: "added" },
+  },
+  change: {
+    summary: "An entry of a log: the conversation has another name, other roles or another retention",
+    example: { type: "change", ...entry, name: "another name" },
+  },
+  settings: {
+    summary: "The person changed their own settings of a conversation, on some device",
+    example: {
+      ...{ type: "settings", conversation_id, muted_until: null, archived: false, pinned: true, first_seq: 1 },
+    },
   },
   message_hidden: {
     summary: "The person deleted a message for themselves alone, on some device",
