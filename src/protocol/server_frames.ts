@@ -72,6 +72,14 @@ export const ServerFrameSchema = z.discriminatedUnion("type", [
     number: z.int().min(1).describe("Rises from one to the next: the `after` of `GET /api/messages/hidden`"),
   }),
   z.strictObject({
+    type: z.literal("settings"),
+    conversation_id: ConversationId,
+    muted_until: Time.nullable().describe("No sound until then"),
+    archived: z.boolean(),
+    pinned: z.boolean(),
+    first_seq: Seq.describe("Nothing below this seq is theirs to read"),
+  }),
+  z.strictObject({
     type: z.literal("message_read"),
     conversation_id: ConversationId,
     user_id: AccountId,
