@@ -65,7 +65,15 @@ import { type Database, openDatabase, pingDatabase } from "./platform/postgres.t
 import { MemoryRateLimiter, type RateLimiter } from "./platform/rate_limit.ts";
 import { RedisRateLimiter } from "./platform/rate_limit_redis.ts";
 import { openRedis } from "./platform/redis.ts";
-import { type AccountId, jsonCodec, MAIN_SOCKET, OPERATIONS, type SessionId, uuidv7 } from "./protocol/mod.ts";
+import {
+  type AccountId,
+  jsonCodec,
+  MAIN_SOCKET,
+  OPERATIONS,
+  PUBLIC_SOCKET,
+  type SessionId,
+  uuidv7,
+} from "./protocol/mod.ts";
 import {
   type Bus,
   type Hub,
@@ -316,7 +324,7 @@ function composeServer(ground: Ground, slices: Slices, hub: Hub): AnyElysia {
           }),
         describeSockets: () =>
           describeSockets({
-            sockets: [MAIN_SOCKET, roomSocket],
+            sockets: [MAIN_SOCKET, roomSocket, PUBLIC_SOCKET],
             version: packageJson.version,
             baseUrl: config.baseUrl,
           }),

@@ -16,6 +16,7 @@ export * from "./limits.ts";
 export * from "./operations.ts";
 export * from "./page_place.ts";
 export * from "./people.ts";
+export * from "./public_socket.ts";
 export * from "./rest.ts";
 export * from "./server_frames.ts";
 export * from "./sockets.ts";

@@ -13,6 +13,21 @@ const Time = z.iso.datetime();
 const Seq = z.int().min(0).describe("A place in the conversation's log");
 const ref = PingFrame.shape.ref.describe("The mark of the frame that this answers");
 
+/** The answer to `ping`. */
+export const PONG_FRAME = z.strictObject({ type: z.literal("pong"), ref });
+
+/** A frame that is refused. */
+export const ERROR_FRAME = z.strictObject({
+  type: z.literal("error"),
+  ref,
+  id: MessageId.optional().describe("The id of what is refused, where the frame had one"),
+  code: z.enum(Object.keys(ERRORS) as [ErrorCode, ...ErrorCode[]]),
+  message: z.string().describe("The same in plain English"),
+  retryable: z.boolean().describe("Whether the same frame, with the same id, may succeed later"),
+  request_id: z.string().describe("What the server's log calls it"),
+  details: z.record(z.string(), z.unknown()).optional().describe("Names of fields, limits or milliseconds"),
+});
+
 /** What every socket that belongs to somebody is answered and told, whatever is spoken on it. */
 export const SOCKET_ANSWERS = [
   z.strictObject({
@@ -24,18 +39,9 @@ export const SOCKET_ANSWERS = [
     expires_at: Time.describe("When the token ends"),
     heartbeat_ms: z.int().min(1).describe("Milliseconds between the server's pings"),
   }),
-  z.strictObject({ type: z.literal("pong"), ref }),
+  PONG_FRAME,
   z.strictObject({ type: z.literal("reauth"), expires_at: Time.describe("When the token ends") }),
-  z.strictObject({
-    type: z.literal("error"),
-    ref,
-    id: MessageId.optional().describe("The id of what is refused, where the frame had one"),
-    code: z.enum(Object.keys(ERRORS) as [ErrorCode, ...ErrorCode[]]),
-    message: z.string().describe("The same in plain English"),
-    retryable: z.boolean().describe("Whether the same frame, with the same id, may succeed later"),
-    request_id: z.string().describe("What the server's log calls it"),
-    details: z.record(z.string(), z.unknown()).optional().describe("Names of fields, limits or milliseconds"),
-  }),
+  ERROR_FRAME,
 ] as const;
 
 /** Every frame that the server may send at `/ws`. */

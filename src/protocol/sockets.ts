@@ -245,5 +245,5 @@ export const MAIN_SOCKET: SocketDescription = {
   auth: "bearer",
   client: { schema: ClientFrame, notes: CLIENT_NOTES },
   server: { schema: ServerFrameSchema, notes: SERVER_NOTES },
-  closes: Object.keys(CLOSE_NOTES) as CloseReason[],
+  closes: (Object.keys(CLOSE_NOTES) as CloseReason[]).filter((reason) => reason !== "channel_gone"),
 };

@@ -10,6 +10,7 @@ import {
   ERRORS,
   MAIN_SOCKET,
   newMessageId,
+  PUBLIC_SOCKET,
   type SocketDescription,
 } from "../../src/protocol/mod.ts";
 import { STARTING_MS } from "../spec/support.ts";
@@ -18,7 +19,7 @@ import { type Frame, Peer } from "../support/peer.ts";
 import { RoomGuest, say } from "../support/room.ts";
 import { waitUntil } from "../support/wait.ts";
 
-const SOCKETS = [MAIN_SOCKET, roomSocket];
+const SOCKETS = [MAIN_SOCKET, roomSocket, PUBLIC_SOCKET];
 
 interface Reference {
   readonly $ref: string;
@@ -220,6 +221,11 @@ describe("what is said on a socket is what the document says", () => {
     await two.next("reaction");
     expect((await ann.request("PUT", `/api/messages/${id}`, { content: "Hello again" })).status).toBe(200);
     await two.next("edit");
+    const group = `/api/conversations/${conversation_id}`;
+    expect((await ann.request("PUT", group, { name: "Friends of the sea" })).status).toBe(200);
+    await two.next("change");
+    expect((await ann.request("PUT", `${group}/settings`, { archived: true })).status).toBe(200);
+    await one.next("settings");
     toServer({ type: "message_ack", conversation_id, seq });
     toServer({ type: "message_read", conversation_id, seq });
     await two.next("message_read");
@@ -239,11 +245,12 @@ describe("what is said on a socket is what the document says", () => {
     await two.next("deletion");
     toServer({ type: "ping", ref: "last" });
     await one.next("pong");
-    await ann.request("DELETE", `/api/conversations/${conversation_id}/participants/${ben.id}`);
+    await ann.request("DELETE", `${group}/participants/${ben.id}`);
     await two.next("conversation_left");
     expect(heard(MAIN_SOCKET, [one, two])).toEqual([
-      ...["caught_up", "conversation_left", "deletion", "edit", "error", "membership", "message", "message_hidden"],
-      ...["message_read", "pong", "reaction", "receipt", "typing_start", "typing_stop", "welcome"],
+      ...["caught_up", "change", "conversation_left", "deletion", "edit", "error", "membership", "message"],
+      ...["message_hidden", "message_read", "pong", "reaction", "receipt", "settings", "typing_start", "typing_stop"],
+      "welcome",
     ]);
   });
 
@@ -267,6 +274,37 @@ describe("what is said on a socket is what the document says", () => {
     tell(MAIN_SOCKET, one, { type: "resume", cursors: { [id]: 0 } });
     await one.next("tombstone");
     expect(heard(MAIN_SOCKET, [one, two])).toEqual(expect.arrayContaining(["notice", "tombstone", "membership"]));
+  });
+
+  test("in a public channel, without an account", async () => {
+    const ann = await server.person();
+    const slug = `news-${crypto.randomUUID().slice(0, 8)}`;
+    const made = { conversation_type: "channel", name: "News", channel: slug, public: true };
+    const { id } = (await ann.request("POST", "/api/conversations", made)).json;
+    using reader = await Peer.open(`${server.url.replace("http", "ws")}/ws/public/${slug}`);
+    await reader.next("subscribed");
+    const said = await ann.request("POST", `/api/conversations/${id}/messages`, { content: "We open at nine" });
+    await reader.next("announcement");
+    const message = `/api/messages/${said.json.id}`;
+    expect((await ann.request("PUT", message, { content: "We open at ten" })).status).toBe(200);
+    await reader.next("edit");
+    tell(PUBLIC_SOCKET, reader, { type: "subscribe", ref: 1, after_seq: 0 });
+    expect((await reader.next("page")).announcements).not.toEqual([]);
+    await ann.request("DELETE", message);
+    await reader.next("deletion");
+    tell(PUBLIC_SOCKET, reader, { type: "ping", ref: "sign of life" });
+    await reader.next("pong");
+    reader.send({ type: "message" });
+    await reader.next("error");
+    expect(heard(PUBLIC_SOCKET, [reader])).toEqual([
+      "announcement",
+      "deletion",
+      "edit",
+      "error",
+      "page",
+      "pong",
+      "subscribed",
+    ]);
   });
 
   test("in the room", async () => {

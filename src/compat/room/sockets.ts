@@ -47,7 +47,7 @@ const SERVER_NOTES: Readonly<Record<z.infer<typeof RoomServerFrame>["type"], Fra
 };
 
 /** What is of other sockets only. */
-const NOT_HERE: ReadonlySet<string> = new Set<CloseReason>(["unacknowledged"]);
+const NOT_HERE: ReadonlySet<string> = new Set<CloseReason>(["unacknowledged", "channel_gone"]);
 
 /** The room's socket. */
 export const roomSocket: SocketDescription = {
