@@ -157,6 +157,20 @@ describe("joining a channel", () => {
     expect(byName.json).toMatchObject({ id, participant_count: 3 });
   });
 
+  test("puts it into the list at once, also into one of what changed, and leaving takes it out", async () => {
+    const [ann, ben] = await Promise.all([server.person(), server.person()]);
+    const { id } = await make(ann);
+    await post(ann, id, "before");
+    const { sync } = (await ben.request("GET", "/api/conversations")).json;
+    await join(ben, id);
+    const { conversations } = (await ben.request("GET", `/api/conversations?since=${sync}`)).json;
+    expect(conversations).toHaveLength(1);
+    expect(conversations[0]).toMatchObject({ id, role: "member", unread_count: 0, first_seq: 1, participant_count: 2 });
+    await leave(ben, id);
+    const after = (await ben.request("GET", `/api/conversations?since=${sync}`)).json;
+    expect([after.conversations, after.left]).toEqual([[], [id]]);
+  });
+
   test("of fifty joins of one person at once one is stored", async () => {
     const [ann, ben] = await Promise.all([server.person(), server.person()]);
     const { id } = await make(ann);
@@ -255,17 +269,10 @@ describe("reading and posting", () => {
     expect(await b.say(id, "", content)).toMatchObject({ code: "forbidden", retryable: false });
     // Even what would not fit tells a member nothing else.
     expect((await ben.request("POST", `/api/conversations/${id}/messages`, { content: "x" })).status).toBe(403);
-    const setRole = async (role: number) => {
-      await server.db.query("update members set role = $3 where conversation = $1 and account = $2", [
-        id,
-        ben.id,
-        role,
-      ]);
-      await server.db.query("update conversations set members_version = members_version + 1 where id = $1", [id]);
-    };
-    await setRole(2);
-    expect(await b.say(id, "", content)).toMatchObject({ type: "receipt", seq: 2 });
-    await setRole(3);
+    const setRole = (role: string) => ann.request("PUT", `/api/conversations/${id}/participants/${ben.id}`, { role });
+    expect((await setRole("admin")).status).toBe(200);
+    expect(await b.say(id, "", content)).toMatchObject({ type: "receipt", seq: 3 });
+    expect((await setRole("member")).status).toBe(200);
     expect(await b.say(id, "", content)).toMatchObject({ code: "forbidden" });
     await leave(ben, id);
     expect(await b.say(id, "", content)).toMatchObject({ code: "conversation_not_found" });
@@ -365,7 +372,7 @@ describe("leaving a channel", () => {
     const { id } = await make(ann);
     await join(ben, id);
     await join(cem, id);
-    await server.db.query("update members set role = 2 where conversation = $1 and account = $2", [id, cem.id]);
+    await ann.request("PUT", `/api/conversations/${id}/participants/${cem.id}`, { role: "admin" });
     await leave(ann, id);
     const roles = () =>
       server.db.query<{ account: string; role: number }>(
@@ -390,6 +397,22 @@ describe("leaving a channel", () => {
     expect((await join(ben, id)).status).toBe(404);
     expect((await page(ben, id)).status).toBe(404);
     expect((await ben.request("GET", `/api/channels/${slug}`)).status).toBe(404);
+    await make(ben, { channel: slug });
+  });
+
+  test("its owner ends it for everybody: it is found, read and joined no more", async () => {
+    const [ann, ben, cem] = await Promise.all([server.person(), server.person(), server.person()]);
+    const { id, slug } = await make(ann);
+    await join(ben, id);
+    await join(cem, id); // and nothing is said since
+    await post(ann, id, "the end");
+    using reader = await Peer.open(`${server.url.replace("http", "ws")}/ws/public/${slug}`);
+    await reader.next("subscribed");
+    expect((await ben.request("DELETE", `/api/conversations/${id}`)).json.error.code).toBe("use_leave");
+    expect((await ann.request("DELETE", `/api/conversations/${id}`)).status).toBe(204);
+    expect((await reader.ended()).code).toBe(4404);
+    for (const answer of [await page(ben, id), await join(cem, id), await ben.request("GET", `/api/channels/${slug}`)])
+      expect(answer.status).toBe(404);
     await make(ben, { channel: slug });
   });
 
