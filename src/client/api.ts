@@ -71,6 +71,13 @@ export const Channel = z.looseObject({
   participant_count: z.int(),
 });
 const ChannelPage = z.object({ channels: z.array(Channel), next: z.string().nullable() });
+/** Somebody as others see them. */
+export const User = z.looseObject({ id: AccountId, username: z.string() });
+/** See {@link User}. */
+export type User = z.infer<typeof User>;
+
+const UserPage = z.object({ users: z.array(User), next: z.string().nullable() });
+
 const ConversationPage = z.object({
   conversations: z.array(Conversation),
   left: z.array(ConversationId),
@@ -280,6 +287,21 @@ export class Api {
   /** The current public key of an account; `not_found` where there is none. */
   async publicKey(userId: AccountId): Promise<PublicKey> {
     return read(PublicKey, await this.#call({ method: "GET", path: `/api/users/${userId}/public-key` }));
+  }
+
+  /** Publishes a public key (PEM) for the caller, in place of the one before; `key_reused` for an earlier one. */
+  async setPublicKey(publicKey: string): Promise<void> {
+    await this.#call({ method: "PUT", path: "/update-key", body: { public_key: publicKey } });
+  }
+
+  /** One person; `user_not_found` where there is none. */
+  async user(id: AccountId): Promise<User> {
+    return read(User, await this.#call({ method: "GET", path: `/api/users/${id}` }));
+  }
+
+  /** People whose name begins like this, of those who let themselves be found; `next` is the following page's `cursor`. */
+  async findUsers(q: string, query: { readonly limit?: number; readonly cursor?: string } = {}) {
+    return read(UserPage, await this.#call({ method: "GET", path: "/api/users", query: { q, ...query } }));
   }
 
   async #update(id: ConversationId, body: object): Promise<Conversation> {

@@ -15,7 +15,7 @@
  * Node 20 pass one: `openSocket: (url) => new WebSocket(url)` with the package `ws`.
  */
 import type { AccountId, ConversationId, DeviceId, MessageId } from "../protocol/mod.ts";
-import { Api, signIn, signUp } from "./api.ts";
+import { Api, type HistoryPage, type HistoryQuery, signIn, signUp } from "./api.ts";
 import { Changes } from "./changes.ts";
 import { type ClientEvent, Composer } from "./composer.ts";
 import type { ConnectionStatus, OpenSocket } from "./connection.ts";
@@ -59,6 +59,11 @@ export interface ClientOptions {
 export interface Credentials {
   readonly username: string;
   readonly password: string;
+}
+
+/** A page of a log, in rising order; `next` and `previous` are seqs to go on from, `null` at an end. */
+export interface ReadablePage extends Omit<HistoryPage, "messages"> {
+  readonly messages: readonly ClientEvent[];
 }
 
 const MOST_PREPARING = 1_000;
@@ -228,6 +233,14 @@ export class SottoClient implements AsyncDisposable {
   /** Deletes a message for this account alone, on all its devices. */
   deleteForMe(_conversationId: ConversationId, messageId: MessageId): Promise<void> {
     return this.#changes.remove(messageId, "me");
+  }
+
+  /** A page of a conversation's log as people read it; see {@link Api.history} for the query. */
+  async history(conversationId: ConversationId, query: HistoryQuery = {}): Promise<ReadablePage> {
+    const page = await this.api.history(conversationId, query);
+    const messages: ClientEvent[] = [];
+    for (const entry of page.messages) messages.push(await this.#composer.read(entry));
+    return { ...page, messages };
   }
 
   /** Says that the person has read everything up to `seq`. False when there is no connection. */

@@ -21,8 +21,9 @@ export {
   type Me,
   type Participant,
   type PublicKey,
+  type User,
 } from "./api.ts";
-export { type ClientOptions, type Credentials, SottoClient } from "./client.ts";
+export { type ClientOptions, type Credentials, type ReadablePage, SottoClient } from "./client.ts";
 export type { ClientEvent, ReadableEdit, ReadableMessage } from "./composer.ts";
 export type { ConnectionStatus, OpenSocket, SocketLike, StopReason } from "./connection.ts";
 export type { Fetch } from "./http.ts";

@@ -11,6 +11,8 @@ export type Sendable = string | Partial<MessageContent>;
 
 /** What `send` may be told beside the content. */
 export interface SendOptions {
+  /** The id to give the message, made with `newMessageId` and used for no other. Default: a new one. */
+  readonly id?: MessageId;
   /** Seconds until the message expires. */
   readonly expiresIn?: number;
   /** For text: the message that it answers. Not encrypted. */
@@ -43,7 +45,7 @@ export class Sends {
     content: Sendable,
     options: SendOptions,
   ): Promise<Omit<OutgoingMessage, "order">> {
-    const id = newMessageId(this.#timing.now());
+    const id = options.id ?? newMessageId(this.#timing.now());
     const { fields, idBound } = await this.#compose(conversationId, id, content);
     const frame = JSON.stringify({
       type: "message",
