@@ -28,13 +28,19 @@ const ALLOWED: Readonly<Record<string, readonly string[]>> = {
   admin: ["config.ts", "platform", "protocol", ...SLICES],
 };
 
+/** The server reads the environment in one place; the terminal client is a program of its own. */
+const ENVIRONMENT_READERS = new Set(["src/config.ts", "src/terminal/environment.ts"]);
+
 /** Folders that are entered by their door. The composition root also takes routes from beside it. */
-const BY_DOOR = new Set([...SLICES, "realtime", "actor", "http", "protocol"]);
+const BY_DOOR = new Set([...SLICES, "realtime", "actor", "http", "protocol", "client"]);
 
 /** Package -> where it may be imported. A package that is not named may be imported in platform only. */
 const PACKAGES: Readonly<Record<string, (path: string) => boolean>> = {
   zod: () => true,
   jose: (path) => /^src\/(client|http|compat|accounts|keys|platform)\//.test(path),
+  ink: inTerminal,
+  react: inTerminal,
+  "string-width": inTerminal,
   elysia: mayUseElysia,
   "@elysiajs/cors": mayUseElysia,
   "@elysiajs/jwt": mayUseElysia,
@@ -42,6 +48,10 @@ const PACKAGES: Readonly<Record<string, (path: string) => boolean>> = {
   "@zxcvbn-ts/core": (path) => path === "src/accounts/password_rules.ts",
   "@zxcvbn-ts/language-common": (path) => path === "src/accounts/password_rules.ts",
 };
+
+function inTerminal(path: string): boolean {
+  return path.startsWith("src/terminal/");
+}
 
 function mayUseElysia(path: string): boolean {
   return /^src\/(http|compat)\/|\/(\w+_)?routes\.ts$|^src\/realtime\/bun_socket\.ts$|^src\/app\.ts$/.test(path);
@@ -146,7 +156,7 @@ function placement(source: SourceFile): Problem[] {
   for (const node of walk(source.body)) {
     if (!mayUseBun(path) && rootOf(node) === "Bun")
       problems.push(problemAt(source, node.start, "Keep Bun.* to platform, bun_socket and main"));
-    if (path !== "src/config.ts" && readsEnvironment(node))
+    if (!ENVIRONMENT_READERS.has(path) && readsEnvironment(node))
       problems.push(problemAt(source, node.start, "Read the environment in config.ts only"));
     if (!mayHoldSql(path) && SQL.test(textOf(node)))
       problems.push(problemAt(source, node.start, "Keep SQL to *_store.ts and platform"));

@@ -24,6 +24,7 @@ const LOCK_WAIT_MS = 10 * 60_000;
 const COMMANDS = {
   start: ["src/main.ts"],
   test: ["test", "--timeout", "60000"],
+  chat: ["src/terminal/main.ts"],
   demo: ["scripts/demo.ts"],
   migrate: ["scripts/migrate.ts"],
   admin: ["src/admin/main.ts"],
