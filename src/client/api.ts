@@ -76,6 +76,21 @@ export const User = z.looseObject({ id: AccountId, username: z.string() });
 /** See {@link User}. */
 export type User = z.infer<typeof User>;
 
+/** What somebody said in the public room. */
+export const RoomMessage = z.looseObject({
+  id: MessageId,
+  username: z.string(),
+  content: z.string(),
+  timestamp: z.string(),
+});
+/** See {@link RoomMessage}. */
+export type RoomMessage = z.infer<typeof RoomMessage>;
+
+/** A page of the room; `previous` is the `before` of the page before this one, `null` at the beginning. */
+export const RoomPage = z.looseObject({ messages: z.array(RoomMessage), previous: z.int().nullable() });
+/** See {@link RoomPage}. */
+export type RoomPage = z.infer<typeof RoomPage>;
+
 const UserPage = z.object({ users: z.array(User), next: z.string().nullable() });
 
 const ConversationPage = z.object({
@@ -302,6 +317,11 @@ export class Api {
   /** People whose name begins like this, of those who let themselves be found; `next` is the following page's `cursor`. */
   async findUsers(q: string, query: { readonly limit?: number; readonly cursor?: string } = {}) {
     return read(UserPage, await this.#call({ method: "GET", path: "/api/users", query: { q, ...query } }));
+  }
+
+  /** A page of what was said in the public room, the newest or the one before `before`; oldest first. */
+  async roomMessages(query: { readonly limit?: number; readonly before?: number } = {}): Promise<RoomPage> {
+    return read(RoomPage, await this.#call({ method: "GET", path: "/api/chat/messages", query: { ...query } }));
   }
 
   async #update(id: ConversationId, body: object): Promise<Conversation> {

@@ -124,6 +124,13 @@ export class Connection implements Disposable {
     if (this.#status.state === "live") this.#set({ state: "catching_up" });
   }
 
+  /** Nothing is missing any more: the server's `caught_up`, or what else says so where there is none. */
+  caughtUp(): void {
+    if (this.#status.state !== "catching_up") return;
+    this.#liveAt = this.#heardAt;
+    this.#set({ state: "live" });
+  }
+
   /** Drops the socket and comes back after a pause: something on it does not work. */
   reconnect(reason: string): void {
     if (this.#socket === undefined) return;
@@ -200,10 +207,7 @@ export class Connection implements Disposable {
       case "reauth":
         return this.#renewLater(this.#socket);
       case "caught_up":
-        if (this.#status.state === "catching_up") {
-          this.#liveAt = this.#heardAt;
-          this.#set({ state: "live" });
-        }
+        this.caughtUp();
         return this.#options.onFrame(frame);
       default:
         return this.#options.onFrame(frame);

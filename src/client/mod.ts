@@ -4,7 +4,7 @@
  * Reading order: `client.ts` (the front door) -> `engine.ts` (one inbox, persist before effect) ->
  * `connection.ts` (the socket) , `intake.ts` (what frames mean), `sync.ts` (cursors), `outbox.ts`
  * (sending), `entry_reader.ts` (reading) ; `store.ts` (the port) ; `composer.ts`, `changes.ts`, `contacts.ts`,
- * `pem_encryption.ts` (end-to-end encryption) ; `api.ts`, `session_keeper.ts`, `http.ts`.
+ * `pem_encryption.ts` (end-to-end encryption) ; `room.ts` (the public room) ; `api.ts`, `session_keeper.ts`, `http.ts`.
  *
  * Invariants: an entry is stored before it is acknowledged, a message before it is sent; a message
  * keeps its id and bytes until it is answered; only the next seq is taken.
@@ -21,6 +21,7 @@ export {
   type Me,
   type Participant,
   type PublicKey,
+  type RoomMessage,
   type User,
 } from "./api.ts";
 export { type ClientOptions, type Credentials, type ReadablePage, SottoClient } from "./client.ts";
@@ -39,6 +40,7 @@ export {
   type MessageContext,
   type PemKeys,
 } from "./pem_encryption.ts";
+export { RoomClient, type RoomEvent, type RoomOptions, registerForRoom } from "./room.ts";
 export type { Sendable, SendOptions } from "./sends.ts";
 export type { OnSession, Session } from "./session_keeper.ts";
 export { type ClientErrorCode, SottoError, type SottoErrorOptions } from "./sotto_error.ts";

@@ -3,6 +3,7 @@ import type { ConnectionStatus } from "../client/mod.ts";
 import type { Encryption } from "../protocol/mod.ts";
 import type { ChatScene } from "./chat_scene.ts";
 import { whenText } from "./clock_text.ts";
+import { blank, type Part, partOf } from "./entry_lines.ts";
 import type { Frame, Size } from "./frame.ts";
 import { logLines } from "./log_view.ts";
 import type { Talk } from "./talk.ts";
@@ -13,11 +14,9 @@ const PROMPT = "> ";
 /** The frame for a scene, and how far one could scroll at most. */
 export function chatFrame(scene: ChatScene, size: Size): { readonly frame: Frame; readonly mostScroll: number } {
   const { columns: width, rows } = size;
-  const below = [...noticeLines(scene, width).slice(0, rows - 2), ...typingLines(scene, width)];
-  const { lines, mostScroll } =
-    scene.talk === null
-      ? listPart(scene, { width, rows: rows - below.length })
-      : logPart(scene, scene.talk, { width, rows: rows - below.length });
+  const below = [...noticeLines(scene.notice, width).slice(0, rows - 2), ...typingLines(scene, width)];
+  const room = { width, rows: rows - below.length };
+  const { lines, mostScroll } = scene.talk === null ? listPart(scene, room) : logPart(scene, scene.talk, room);
   const frame = {
     title: titleLine(scene, width),
     body: [...lines, ...below],
@@ -27,12 +26,6 @@ export function chatFrame(scene: ChatScene, size: Size): { readonly frame: Frame
   return { frame, mostScroll };
 }
 
-/** What a part of the body shows, and how far one could scroll in it. */
-interface Part {
-  readonly lines: readonly Line[];
-  readonly mostScroll: number;
-}
-
 /** The list begins at the top; scrolled is downwards. */
 function listPart(scene: ChatScene, { width, rows }: { readonly width: number; readonly rows: number }): Part {
   const lines = listLines(scene, width);
@@ -40,24 +33,13 @@ function listPart(scene: ChatScene, { width, rows }: { readonly width: number; r
   return { lines: [...shown, ...blank(rows - shown.length)], mostScroll: Math.max(0, lines.length - rows) };
 }
 
-/** A log ends at the bottom; scrolled is upwards. */
-function logPart(
-  scene: ChatScene,
-  talk: Talk,
-  { width, rows }: { readonly width: number; readonly rows: number },
-): Part {
-  const { lines, isWhole } = logLines(scene, talk, { count: rows + scene.scroll, width });
-  const end = Math.max(lines.length - scene.scroll, Math.min(rows, lines.length));
-  const shown = lines.slice(Math.max(0, end - rows), end);
-  const mostScroll = isWhole ? Math.max(0, lines.length - rows) : scene.scroll + rows;
-  return { lines: [...blank(rows - shown.length), ...shown], mostScroll };
+function logPart(scene: ChatScene, talk: Talk, room: { readonly width: number; readonly rows: number }): Part {
+  const { scroll } = scene;
+  return partOf(logLines(scene, talk, { count: room.rows + scroll, width: room.width }), { scroll, rows: room.rows });
 }
 
-function blank(count: number): Line[] {
-  return Array.from({ length: Math.max(0, count) }, () => []);
-}
-
-function noticeLines({ notice }: ChatScene, width: number): Line[] {
+/** The answers to a command, as lines. */
+export function noticeLines(notice: readonly string[], width: number): Line[] {
   return notice.flatMap((text) => wrap(text, width - 2)).map((text) => line(`  ${text}`, "accent"));
 }
 

@@ -4,7 +4,7 @@
  */
 import { type SottoClient, SottoError } from "../client/mod.ts";
 import { type ConversationId, type MessageId, newMessageId } from "../protocol/mod.ts";
-import type { Draft, FileStore } from "./file_store.ts";
+import { type Draft, type FileStore, ROOM_DRAFTS } from "./file_store.ts";
 
 /** What will not be sent, and why. */
 export interface FailedDraft {
@@ -47,6 +47,7 @@ export class Drafts {
     this.#store = store;
     this.#changed = changed;
     for (const draft of store.drafts) {
+      if (draft.conversationId === ROOM_DRAFTS) continue; // said when the room is entered again
       this.#items.push({ draft, finalId: draft.id, droppedAt: null });
       if (!draft.handedOver) this.#enter(draft);
     }
@@ -54,7 +55,7 @@ export class Drafts {
 
   /** How many messages wait, in all conversations. */
   get count(): number {
-    return this.#store.drafts.length;
+    return this.#store.drafts.filter(({ conversationId }) => conversationId !== ROOM_DRAFTS).length;
   }
 
   /**

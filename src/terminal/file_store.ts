@@ -44,6 +44,9 @@ const Content = z.object({
   trusted: z.array(z.tuple([AccountId, z.array(z.string())])),
 });
 
+/** Under this id stands what is said in the public room, which is no conversation of the SDK's. */
+export const ROOM_DRAFTS = ConversationId.parse("00000000-0000-8000-8000-000000000000");
+
 /** Ids of messages that are kept to recognise repetitions: those that came last. */
 const MOST_SEEN = 500;
 

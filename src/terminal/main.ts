@@ -6,12 +6,14 @@
  * Exit codes: 0 ended by the person · 1 refused, or a fault · 2 not to be used like this · 128 + n signal n.
  */
 import { constants } from "node:os";
+import { RoomClient } from "../client/mod.ts";
 import { type Arguments, readArguments, USAGE, UsageError } from "./arguments.ts";
-import { Chat } from "./chat.ts";
+import { Chat, type ChatOptions } from "./chat.ts";
 import { Dialog, DialogEnded } from "./dialog.ts";
 import { type Environment, readEnvironment } from "./environment.ts";
 import { FileStore } from "./file_store.ts";
 import { Profile, ProfileInUseError } from "./profile.ts";
+import { RoomPage } from "./room_page.ts";
 import { signIn } from "./sign_in.ts";
 import { Terminal } from "./terminal.ts";
 
@@ -67,12 +69,38 @@ async function run(given: Arguments, environment: Environment): Promise<string> 
       onProblem: (error) => chat?.onProblem(error),
     },
   });
+  if (given.room) return goodbye(await stay(terminal, enterRoom({ account, store, profile, redraw })));
   chat = new Chat({ account, store, profile, redraw });
-  await using open = chat;
+  return goodbye(await stay(terminal, chat));
+}
+
+/** Shows a page until the person ends it; gives how many messages wait. */
+async function stay(terminal: Terminal, page: Chat | RoomPage): Promise<number> {
+  await using open = page;
   terminal.show(open);
   await open.ended;
-  const { waiting } = open;
+  return open.waiting;
+}
+
+function goodbye(waiting: number): string {
   return waiting === 0 ? "" : `Not sent yet, and sent at the next start: ${waiting}`;
+}
+
+function enterRoom({ account, store, profile, redraw }: ChatOptions): RoomPage {
+  const { client, server, username } = account;
+  return new RoomPage({
+    username,
+    store,
+    redraw,
+    enter: ({ onEvent, onStatus }) =>
+      new RoomClient(server, client.api, {
+        onEvent,
+        onStatus: (status) => {
+          if (status.state === "stopped" && status.reason.code !== "closed") void profile.forgetSession();
+          onStatus(status);
+        },
+      }),
+  });
 }
 
 /** A signal gives the terminal back and ends; what was typed is in the file already. */

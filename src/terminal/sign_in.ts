@@ -1,9 +1,11 @@
 /** From a profile to a signed-in client: at once where a session is kept, else by questions. */
 import {
   type ClientOptions,
+  type Credentials,
   fingerprintOf,
   generatePemKeys,
   type PemKeys,
+  registerForRoom,
   SottoClient,
   SottoError,
 } from "../client/mod.ts";
@@ -67,10 +69,8 @@ async function firstTime({ given, dialog, profile, client }: SignInOptions): Pro
       dialog.say("Making your key pair …", "dim");
       const keys = await generatePemKeys();
       const options = { ...client, username, password, keys };
-      const made = await (way === "register"
-        ? SottoClient.signUp(server, options)
-        : SottoClient.signIn(server, options));
-      if (way === "sign in") await settleKey(dialog, made, keys);
+      const made = await enter(server, { ...options, way, isForRoom: given.room });
+      if (way === "sign in" || given.room) await settleKey(dialog, made, keys);
       await profile.save({ server, username, keys, session: made.session, signedIn: true });
       await made.close();
       // From here on new tokens go to the profile.
@@ -81,6 +81,17 @@ async function firstTime({ given, dialog, profile, client }: SignInOptions): Pro
       dialog.say(cleanText(adviceOf(error)), "warn");
     }
   }
+}
+
+/** The room has a rule of its own for passwords: registering for it goes by that. */
+async function enter(
+  server: string,
+  options: Credentials & ClientOptions & { readonly way: "register" | "sign in"; readonly isForRoom: boolean },
+): Promise<SottoClient> {
+  const { way, isForRoom, username, password } = options;
+  if (way === "register" && !isForRoom) return SottoClient.signUp(server, options);
+  if (way === "register") await registerForRoom(server, { username, password });
+  return SottoClient.signIn(server, options);
 }
 
 /** The session has ended; the account, its device and its key are known. */
