@@ -45,6 +45,12 @@ export async function runCommand(host: CommandHost, command: TypedCommand): Prom
       return tellWho(host);
     case "trust":
       return trust(host, words);
+    case "edit":
+      return edit(host, words.join(" "));
+    case "delete":
+      return remove(host);
+    case "react":
+      return react(host, words);
     case "signout":
       await host.client.api.signOut();
       await host.profile.forgetSession();
@@ -132,6 +138,41 @@ async function trust(host: CommandHost, words: readonly string[]): Promise<void>
   const fingerprint = await fingerprintOf(key);
   await host.client.trustKey(user.id, fingerprint);
   host.say([`From now on ${name} has the key ${grouped(fingerprint)}`]);
+}
+
+async function edit(host: CommandHost, text: string): Promise<void> {
+  const found = lastMessage(host, "own");
+  if (text === "") return host.say(["Say the new text: /edit TEXT"]);
+  if (found !== undefined) await host.client.edit(found.conversationId, found.item.id, text);
+}
+
+async function remove(host: CommandHost): Promise<void> {
+  const found = lastMessage(host, "own");
+  if (found !== undefined) await host.client.deleteForAll(found.conversationId, found.item.id);
+}
+
+async function react(host: CommandHost, [emoji]: readonly string[]): Promise<void> {
+  const found = lastMessage(host, "others");
+  if (emoji === undefined) return host.say(["Say with what: /react EMOJI"]);
+  if (found === undefined) return;
+  const { conversationId, item } = found;
+  const self = host.client.session.userId;
+  const isThere = item.reactions.some((reaction) => reaction.who === self && reaction.emoji === emoji);
+  if (isThere) await host.client.unreact(conversationId, item.id, emoji);
+  else await host.client.react(conversationId, item.id, emoji);
+}
+
+/** The last message here of oneself, or of others; says so where there is none. */
+function lastMessage(host: CommandHost, of: "own" | "others") {
+  const talk = needTalk(host);
+  if (talk === null) return undefined;
+  const self = host.client.session.userId;
+  const isWanted = (senderId: AccountId) => (senderId === self) === (of === "own");
+  const item = talk.timeline.items
+    .filter((each) => each.kind === "message")
+    .findLast(({ senderId }) => isWanted(senderId));
+  if (item === undefined) host.say([`There is no message ${of === "own" ? "of yours" : "of others"} here`]);
+  return item === undefined ? undefined : { conversationId: talk.conversation.id, item };
 }
 
 /** Sixteen bytes of a fingerprint in groups that can be read aloud: nobody makes a second key with the same. */

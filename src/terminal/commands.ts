@@ -16,15 +16,30 @@ export const HELP: readonly (readonly [usage: string, does: string])[] = [
   ["/history", "older messages; Page Up and Page Down move too"],
   ["/who", "who is in it, with the fingerprints of their keys"],
   ["/trust NAME", "use their new key, after you compared fingerprints"],
+  ["/edit TEXT", "gives your last message here another text"],
+  ["/delete", "deletes your last message here, for everybody"],
+  ["/react EMOJI", "reacts to the last message of others; again takes it back"],
   ["/signout", "end this session; your key stays on this machine"],
   ["/help", "this text"],
   ["/quit, /exit, /q", "end, as Ctrl-C does; what waits is sent next time"],
 ];
 
 /** The names of the commands, with their slash. */
-export const COMMAND_NAMES = ["list", "open", "new", "group", "history", "who", "trust", "signout", "help", "quit"].map(
-  (name) => `/${name}`,
-);
+export const COMMAND_NAMES = [
+  "list",
+  "open",
+  "new",
+  "group",
+  "history",
+  "who",
+  "trust",
+  "edit",
+  "delete",
+  "react",
+  "signout",
+  "help",
+  "quit",
+].map((name) => `/${name}`);
 
 /** Reads a line; `null` for one that is a message. `//` begins a message with a slash. */
 export function readCommand(text: string): TypedCommand | null {

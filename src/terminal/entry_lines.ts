@@ -80,7 +80,12 @@ export function headOf(name: string, options: { readonly at: number | null; read
 
 /** What nobody said, indented and with a dash. */
 export function remark(text: string, width: number, tone: Tone): Line[] {
-  return wrap(`— ${text}`, width - INDENT).map((each) => line(" ".repeat(INDENT) + each, tone));
+  return indented(`— ${text}`, width, tone);
+}
+
+/** Lines below a message that belong to it. */
+export function indented(text: string, width: number, tone: Tone): Line[] {
+  return wrap(text, width - INDENT).map((each) => line(" ".repeat(INDENT) + each, tone));
 }
 
 /** A head, the text after it, and the lines that follow indented: nobody can write what looks like a head. */

@@ -1,11 +1,15 @@
 /** One conversation's log as lines. */
 import type { ChatScene } from "./chat_scene.ts";
-import { headOf, type LogLines, layOut, remark, textLines } from "./entry_lines.ts";
+import { cleanName } from "./clean_text.ts";
+import { headOf, indented, type LogLines, layOut, remark, textLines } from "./entry_lines.ts";
 import { explain } from "./explain.ts";
 import type { People } from "./people.ts";
 import type { Talk } from "./talk.ts";
 import { type Line, line, type Span, type Tone } from "./text_layout.ts";
-import type { Item } from "./timeline.ts";
+import type { Item, ItemReaction } from "./timeline.ts";
+
+/** People who are named beside one emoji. */
+const MOST_NAMED = 5;
 
 /** At least `count` lines from the end of a conversation's log, where there are as many. */
 export function logLines(
@@ -52,16 +56,28 @@ function itemLines(
       if (item.expiresAt !== null && item.expiresAt <= scene.now) return aside("expired");
       if (item.fault !== null) return aside(`not to be trusted: ${item.fault}`, "warn");
       if (item.text === null) return aside("encrypted: this client has no key for it");
-      const tail = isOwn ? { tail: { text: talk.markOf(item), tone: "dim" } as const } : {};
-      return textLines(head, { text: item.text, width, ...tail });
+      const tail = [...(item.isEdited ? ["edited"] : []), ...(isOwn ? [talk.markOf(item)] : [])].join(" · ");
+      const body = { text: item.text, width, ...(tail === "" ? {} : { tail: { text: tail } }) };
+      return [...textLines(head, body), ...reactionLines(people, item.reactions, width)];
     }
     case "gone":
-      return aside(item.reason);
+      return aside(item.reason === "hidden" ? "deleted for you" : item.reason);
     case "membership":
       return remark(membershipText(people, item), width, "dim");
     case "new_key":
       return remark(`${people.name(item.who)} has a new key, ${item.fingerprint.slice(0, 16)}…`, width, "warn");
   }
+}
+
+/** Who reacted with what, one emoji after the other. */
+function reactionLines(people: People, reactions: readonly ItemReaction[], width: number): Line[] {
+  const byEmoji = Map.groupBy(reactions, ({ emoji }) => emoji);
+  const parts = Array.from(byEmoji, ([emoji, all]) => {
+    const names = all.slice(0, MOST_NAMED).map(({ who }) => people.name(who));
+    const rest = all.length > MOST_NAMED ? [`${all.length - MOST_NAMED} more`] : [];
+    return `${cleanName(emoji)} ${[...names, ...rest].join(", ")}`;
+  });
+  return parts.length === 0 ? [] : indented(parts.join("  "), width, "dim");
 }
 
 function membershipText(people: People, item: Extract<Item, { kind: "membership" }>): string {

@@ -91,8 +91,15 @@ export class Talks {
   signal(signal: Signal): void {
     const talk = this.#talks.get(signal.conversation_id);
     if (talk === undefined) return;
-    if (signal.type === "message_read") talk.reached(signal.user_id, "read", signal.seq);
-    else talk.typed(signal.user_id, signal.type === "typing_start", Date.now());
+    switch (signal.type) {
+      case "message_read":
+        return talk.reached(signal.user_id, "read", signal.seq);
+      case "message_hidden":
+        return talk.timeline.hide(signal.message_seq);
+      case "typing_start":
+      case "typing_stop":
+        return talk.typed(signal.user_id, signal.type === "typing_start", Date.now());
+    }
   }
 
   /**

@@ -22,12 +22,20 @@ export type Item = {
   | { readonly kind: "gone"; readonly reason: string }
 );
 
-/** A message: its text, or why there is none. `expiresAt`: milliseconds since the epoch. */
+/** One person's reaction to a message. */
+export interface ItemReaction {
+  readonly who: AccountId;
+  readonly emoji: string;
+}
+
+/** A message as it is now: its text, or why there is none. `expiresAt`: milliseconds since the epoch. */
 interface MessageItem {
   readonly kind: "message";
   readonly text: string | null;
   readonly fault: string | null;
   readonly mark: Mark;
+  readonly isEdited: boolean;
+  readonly reactions: readonly ItemReaction[];
   readonly expiresAt: number | null;
 }
 
@@ -65,14 +73,28 @@ export class Timeline {
     return this.#items.findLast((item) => item.id === id) !== undefined;
   }
 
-  /** Adds entries of a page. `previous`: where older ones begin, by the page's own word. */
+  /**
+   * Adds entries of a page. `previous`: where older ones begin, by the page's own word. What is known already
+   * may have changed since the page was made: of that only the mark is taken.
+   */
   addPage(events: readonly ClientEvent[], previous: number | null): void {
-    for (const event of events) this.add(event);
+    const known = new Map(this.#items.map((item) => [item.seq, item]));
+    for (const event of events) {
+      const before = "seq" in event ? known.get(event.seq) : undefined;
+      if (before === undefined) this.add(event);
+      else if (before.kind === "message" && event.type === "message") {
+        this.#change(before.seq, (item) => (item.kind === "message" ? { ...item, mark: markOf(event) } : item));
+      }
+    }
     this.#older = previous;
   }
 
-  /** Adds an entry. False for one that shows nothing. */
+  /** Adds an entry, or changes the one that it is about. False for one that shows nothing of its own. */
   add(event: ClientEvent): boolean {
+    if (isChange(event)) {
+      this.#change(event.message_seq, (item) => changed(item, event));
+      return false;
+    }
     const item = itemOf(event);
     if (item === undefined) return false;
     const at = this.#items.findLastIndex(({ seq }) => seq <= item.seq);
@@ -82,10 +104,22 @@ export class Timeline {
     return true;
   }
 
+  /** The account has deleted a message for itself. */
+  hide(seq: number): void {
+    this.#change(seq, ({ id, senderId, at }) => ({ seq, id, senderId, at, kind: "gone", reason: "hidden" }));
+  }
+
   /** The server has removed everything before this seq, or all. */
   forget(before: number): void {
     this.#items = this.#items.filter(({ seq }) => seq >= before);
     this.#older = null;
+  }
+
+  /** What is not here yet comes changed with its page. */
+  #change(seq: number, to: (item: Item) => Item): void {
+    const at = this.#items.findLastIndex((item) => item.seq === seq);
+    const item = this.#items[at];
+    if (item !== undefined) this.#items[at] = to(item);
   }
 
   #trim(): void {
@@ -94,7 +128,28 @@ export class Timeline {
   }
 }
 
-function itemOf(event: ClientEvent): Item | undefined {
+/** Entries that change another one. */
+type Change = Extract<ClientEvent, { type: "edit" | "deletion" | "reaction" }>;
+
+function isChange(event: ClientEvent): event is Change {
+  return event.type === "edit" || event.type === "deletion" || event.type === "reaction";
+}
+
+function changed(item: Item, change: Change): Item {
+  const { seq, id, senderId, at } = item;
+  if (change.type === "deletion") return { seq, id, senderId, at, kind: "gone", reason: "deleted" };
+  if (item.kind !== "message") return item;
+  if (change.type === "reaction") {
+    const others = item.reactions.filter(({ who, emoji }) => who !== change.sender_id || emoji !== change.emoji);
+    const added = change.change === "added" ? [{ who: change.sender_id, emoji: change.emoji }] : [];
+    return { ...item, reactions: [...others, ...added] };
+  }
+  // Only whoever wrote a message gives it another text.
+  if (change.sender_id !== senderId) return item;
+  return { ...item, text: change.text, fault: change.fault, isEdited: true };
+}
+
+function itemOf(event: Exclude<ClientEvent, Change>): Item | undefined {
   if (event.type === "truncated" || event.type === "conversation_left") return undefined;
   const { seq, id, sender_id: senderId, created_at: createdAt } = event;
   const base = { seq, id, senderId, at: Date.parse(createdAt) };
@@ -106,6 +161,8 @@ function itemOf(event: ClientEvent): Item | undefined {
         text: event.text,
         fault: event.fault,
         mark: markOf(event),
+        isEdited: event.edited_at !== undefined,
+        reactions: (event.reactions ?? []).map(({ user_id: who, emoji }) => ({ who, emoji })),
         expiresAt: event.expires_at === undefined ? null : Date.parse(event.expires_at),
       };
     case "membership":

@@ -78,6 +78,40 @@ describe("npm run chat", () => {
   );
 
   test(
+    "edits, deletions and reactions change what both see, also where it is read from a page",
+    async () => {
+      await using ada = await Sitter.arrive(server.url, "ada");
+      await using bob = await Sitter.arrive(server.url, "bob");
+      ada.at.enter(`/new ${bob.username}`);
+      await ada.at.shows("began this conversation");
+      ada.at.enter("Meet me at nine");
+      await bob.at.shows("1 new");
+      bob.at.enter("/open 1");
+      await bob.at.shows("Meet me at nine");
+      ada.at.enter("/edit Meet me at ten");
+      for (const { at } of [ada, bob]) {
+        await at.shows("Meet me at ten  · edited");
+        await at.hides("at nine");
+      }
+      bob.at.enter("/react 👍");
+      for (const { at } of [ada, bob]) await at.shows(`      👍 ${bob.username}`);
+      bob.at.enter("too late");
+      await bob.at.shows("too late  · read");
+      bob.at.enter("/delete");
+      for (const { at } of [ada, bob]) await at.shows(`${bob.username} (deleted)`);
+      await ada.quit();
+      const again = ada.start({ args: [] });
+      await again.shows(bob.username);
+      again.enter("/open 1");
+      await again.shows("Meet me at ten  · edited", `      👍 ${bob.username}`, "(deleted)");
+      bob.at.enter("/react 👍");
+      await again.hides("👍");
+      expect(again.text).not.toMatch(/at nine|too late/);
+    },
+    SLOW_MS,
+  );
+
+  test(
     "a group is made by names, lists its people, and says what it is",
     async () => {
       await using ada = await Sitter.arrive(server.url, "ada");
