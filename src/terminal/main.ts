@@ -103,8 +103,15 @@ function enterRoom({ account, store, profile, redraw }: ChatOptions): RoomPage {
   });
 }
 
-/** A signal gives the terminal back and ends; what was typed is in the file already. */
+/** A signal, or a fault, gives the terminal back and ends; what was typed is in the file already. */
 function endWithSignals(terminal: Terminal): void {
+  for (const fault of ["uncaughtException", "unhandledRejection"] as const) {
+    process.on(fault, (error: unknown) => {
+      terminal[Symbol.dispose](); // else the message would go with the screen
+      console.error(error);
+      process.exit(EXIT.failed);
+    });
+  }
   for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) {
     process.on(signal, () => {
       terminal[Symbol.dispose]();

@@ -93,6 +93,8 @@ export class Talks {
     if (talk === undefined) return;
     switch (signal.type) {
       case "message_read":
+        // Read on another device of one's own.
+        if (signal.user_id === this.#client.session.userId && signal.seq >= talk.timeline.lastSeq) talk.unread = 0;
         return talk.reached(signal.user_id, "read", signal.seq);
       case "message_hidden":
         return talk.timeline.hide(signal.message_seq);
