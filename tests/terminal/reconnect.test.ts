@@ -1,6 +1,6 @@
 /** A server that dies under people who type: nothing of theirs is lost, and nothing comes twice. */
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
-import { freePort } from "../support/redis.ts";
+import { freePort } from "../support/free_port.ts";
 import { ServerProcess } from "../support/server_process.ts";
 import { linesWith, Sitter } from "./chat_people.ts";
 

@@ -1,6 +1,6 @@
 /** `npm run chat -- --room`: the public room in real terminals, against a real server that is also killed. */
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
-import { freePort } from "../support/redis.ts";
+import { freePort } from "../support/free_port.ts";
 import { ServerProcess } from "../support/server_process.ts";
 import { linesWith, Sitter } from "./chat_people.ts";
 import { homeFolder, TerminalProgram } from "./terminal_program.ts";
