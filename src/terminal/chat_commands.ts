@@ -115,7 +115,7 @@ async function tellWho(host: CommandHost): Promise<void> {
   if (talk === null) return;
   const { participant_ids: ids } = talk.conversation;
   const lines = await Promise.all(
-    ids.slice(0, 50).map(async (id) => `${host.people.name(id)}  ${await keyText(host, id)}`),
+    ids.slice(0, 50).map(async (id) => `${await host.people.nameOnceKnown(id)}  ${await keyText(host, id)}`),
   );
   const rest = ids.length > lines.length ? [`and ${ids.length - lines.length} more`] : [];
   host.say([...lines, ...rest]);

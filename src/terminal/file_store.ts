@@ -47,7 +47,7 @@ const Content = z.object({
 /** Under this id stands what is said in the public room, which is no conversation of the SDK's. */
 export const ROOM_DRAFTS = ConversationId.parse("00000000-0000-8000-8000-000000000000");
 
-/** Ids of messages that are kept to recognise repetitions: those that came last. */
+/** Ids of messages and edits that are kept to recognise repetitions: those that came last. */
 const MOST_SEEN = 500;
 
 /** See the head of this file. */
@@ -126,7 +126,7 @@ export class FileStore implements ClientStore {
   }
 
   #add(entry: StoredEntry["entry"]): void {
-    if (entry.type === "message") {
+    if (entry.type === "message" || entry.type === "edit") {
       const key = `${entry.conversation_id} ${entry.id}`;
       if (this.#seen.has(key)) return;
       this.#seen.add(key);

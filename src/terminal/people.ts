@@ -10,7 +10,7 @@ export class People {
   readonly #api: Api;
   readonly #changed: () => void;
   readonly #names = new Map<AccountId, string>();
-  readonly #asked = new Set<AccountId>();
+  readonly #asked = new Map<AccountId, Promise<void>>();
 
   constructor(api: Api, changed: () => void) {
     this.#api = api;
@@ -22,6 +22,12 @@ export class People {
     const known = this.#names.get(id);
     if (known === undefined) void this.#ask(id);
     return known ?? `${id.slice(-6)}…`;
+  }
+
+  /** The same, after it was asked for where it was not known. */
+  async nameOnceKnown(id: AccountId): Promise<string> {
+    if (!this.#names.has(id)) await this.#ask(id);
+    return this.name(id);
   }
 
   /** Remembers a name. */
@@ -45,16 +51,18 @@ export class People {
     return [...this.#names.values()];
   }
 
-  async #ask(id: AccountId): Promise<void> {
-    if (this.#asked.has(id)) return;
-    this.#asked.add(id);
+  #ask(id: AccountId): Promise<void> {
+    const asked = this.#asked.get(id) ?? this.#askNow(id).finally(() => this.#asked.delete(id));
+    this.#asked.set(id, asked);
+    return asked;
+  }
+
+  async #askNow(id: AccountId): Promise<void> {
     try {
       this.learn(id, (await this.#api.user(id)).username);
       this.#changed();
     } catch {
       // Whoever has left has no name any more; where there was no connection it is asked again when drawn.
-    } finally {
-      this.#asked.delete(id);
     }
   }
 }
