@@ -186,6 +186,7 @@ export class Chat implements Page, AsyncDisposable {
     this.#options.redraw();
     if (!talk.timeline.isLoaded) await this.#talks.page(talk);
     this.#markRead();
+    await this.#talks.complete(talk);
   }
 
   /** Moves back in the log; where little is left to show the next page is read first. */

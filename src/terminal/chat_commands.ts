@@ -113,11 +113,11 @@ async function findAll(host: CommandHost, names: readonly string[]): Promise<Use
 async function tellWho(host: CommandHost): Promise<void> {
   const talk = needTalk(host);
   if (talk === null) return;
-  const { participant_ids: ids } = talk.conversation;
+  const { participant_ids: ids, participant_count: count } = talk.conversation;
   const lines = await Promise.all(
     ids.slice(0, 50).map(async (id) => `${await host.people.nameOnceKnown(id)}  ${await keyText(host, id)}`),
   );
-  const rest = ids.length > lines.length ? [`and ${ids.length - lines.length} more`] : [];
+  const rest = count > lines.length ? [`and ${count - lines.length} more`] : [];
   host.say([...lines, ...rest]);
 }
 

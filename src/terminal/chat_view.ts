@@ -80,8 +80,8 @@ function titleLine(scene: ChatScene, width: number): Line {
   const others = talks.list.filter((each) => each !== talk && each.unread > 0).length;
   const news: Line = talk === null || others === 0 ? [] : line(`${others} with news (/list)`, "accent");
   if (talk === null) return spread(`Sotto · ${scene.self} at ${scene.server.replace(/^https?:\/\//, "")}`, [], width);
-  const { conversation_type: type, participant_ids: members } = talk.conversation;
-  const title = type === "dm" ? talks.title(talk) : `${talks.title(talk)} · ${type} of ${members.length}`;
+  const { conversation_type: type, participant_count: count } = talk.conversation;
+  const title = type === "dm" ? talks.title(talk) : `${talks.title(talk)} · ${type} of ${count}`;
   return spread(title, news, width);
 }
 

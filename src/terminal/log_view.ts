@@ -8,6 +8,7 @@ import type { Talk } from "./talk.ts";
 import { type Line, line, type Span, type Tone } from "./text_layout.ts";
 import type { Item, ItemReaction } from "./timeline.ts";
 
+const DAY_S = 24 * 60 * 60;
 /** People who are named beside one emoji. */
 const MOST_NAMED = 5;
 
@@ -64,6 +65,8 @@ function itemLines(
       return aside(item.reason === "hidden" ? "deleted for you" : item.reason);
     case "membership":
       return remark(membershipText(people, item), width, "dim");
+    case "change":
+      return changeTexts(people, item).flatMap((text) => remark(text, width, "dim"));
     case "new_key":
       return remark(`${people.name(item.who)} has a new key, ${item.fingerprint.slice(0, 16)}…`, width, "warn");
   }
@@ -78,6 +81,22 @@ function reactionLines(people: People, reactions: readonly ItemReaction[], width
     return `${cleanName(emoji)} ${[...names, ...rest].join(", ")}`;
   });
   return parts.length === 0 ? [] : indented(parts.join("  "), width, "dim");
+}
+
+function changeTexts(people: People, item: Extract<Item, { kind: "change" }>): string[] {
+  const sender = people.name(item.senderId);
+  const { name, user_id: who, role, settings } = item.change;
+  const seconds = settings?.retention_seconds;
+  return [
+    ...(name === undefined ? [] : [`${sender} named it ${cleanName(name)}`]),
+    ...(who === undefined || role === undefined ? [] : [`${sender} made ${people.name(who)} ${role}`]),
+    ...(seconds === undefined ? [] : [`${sender} says how long messages live: ${lifeText(seconds)}`]),
+  ];
+}
+
+function lifeText(seconds: number | null): string {
+  if (seconds === null) return "until they are deleted";
+  return seconds >= DAY_S ? `${Math.round(seconds / DAY_S)} days` : `${seconds} s`;
 }
 
 function membershipText(people: People, item: Extract<Item, { kind: "membership" }>): string {

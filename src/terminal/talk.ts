@@ -18,16 +18,40 @@ export class Talk {
   /** The seq up to which the server was told that everything is read. */
   markedRead = 0;
   readonly #self: AccountId;
+  /** Up to which seq `unread` has counted. */
+  #countedTo: number;
   readonly #typing = new Map<AccountId, number>();
   readonly #delivered = new Map<AccountId, number>();
   readonly #read = new Map<AccountId, number>();
 
   constructor(conversation: Conversation, self: AccountId) {
-    this.conversation = conversation;
     this.#self = self;
-    const { last_activity: activity, unread_count: unread } = conversation;
-    this.lastActivity = typeof activity === "string" ? Date.parse(activity) : 0;
-    this.unread = typeof unread === "number" ? unread : 0;
+    this.conversation = conversation;
+    this.unread = conversation.unread_count;
+    this.#countedTo = conversation.last_seq;
+    this.lastActivity = Date.parse(conversation.last_activity);
+  }
+
+  /** Takes the conversation as the server describes it now. */
+  update(conversation: Conversation): void {
+    this.conversation = conversation;
+    this.lastActivity = Math.max(this.lastActivity, Date.parse(conversation.last_activity));
+    if (conversation.last_seq < this.#countedTo) return; // the count is older than what came live
+    this.#countedTo = conversation.last_seq;
+    this.unread = conversation.unread_count;
+  }
+
+  /** A message came. `isUnread`: others wrote it, and nobody looks at it. The server's count may hold it already. */
+  count(message: { readonly seq: number; readonly at: number; readonly isUnread: boolean }): void {
+    this.lastActivity = Math.max(this.lastActivity, message.at);
+    if (message.seq <= this.#countedTo) return;
+    this.#countedTo = message.seq;
+    if (message.isUnread) this.unread++;
+  }
+
+  /** Whether everybody in it is known by id: lists name only some of many. */
+  get isComplete(): boolean {
+    return this.conversation.participant_ids.length >= this.conversation.participant_count;
   }
 
   /** Everybody in it but oneself. */
@@ -48,6 +72,8 @@ export class Talk {
 
   /** Somebody has everything up to `seq`, or has read it. */
   reached(who: AccountId, how: "delivered" | "read", seq: number): void {
+    // Oneself, on another device.
+    if (who === this.#self && how === "read" && seq >= this.#countedTo) this.unread = 0;
     const places = how === "read" ? this.#read : this.#delivered;
     places.set(who, Math.max(seq, places.get(who) ?? 0));
   }
@@ -55,7 +81,7 @@ export class Talk {
   /** How far an own message has come: what holds for all others. */
   markOf(item: Extract<Item, { kind: "message" }>): Mark {
     const all = (place: (who: AccountId) => number) =>
-      this.others.length > 0 && this.others.every((who) => place(who) >= item.seq);
+      this.isComplete && this.others.length > 0 && this.others.every((who) => place(who) >= item.seq);
     const readUpTo = (who: AccountId) => this.#read.get(who) ?? 0;
     if (item.mark === "read" || all(readUpTo)) return "read";
     const hasUpTo = (who: AccountId) => Math.max(this.#delivered.get(who) ?? 0, readUpTo(who));

@@ -20,9 +20,10 @@ export class Talks {
     this.#people = people;
   }
 
-  /** The conversations, the one with the latest message first. */
+  /** The conversations: those that are pinned first, and of each sort the one with the latest message. */
   get list(): readonly Talk[] {
-    return [...this.#talks.values()].sort((a, b) => b.lastActivity - a.lastActivity);
+    const pinned = (talk: Talk) => Number(talk.conversation.pinned);
+    return [...this.#talks.values()].sort((a, b) => pinned(b) - pinned(a) || b.lastActivity - a.lastActivity);
   }
 
   /** One conversation. */
@@ -60,31 +61,30 @@ export class Talks {
   /** Takes a conversation as the server describes it now. */
   learn(conversation: Talk["conversation"]): Talk {
     const known = this.#talks.get(conversation.id);
-    const fresh = new Talk(conversation, this.#client.session.userId);
-    if (known === undefined) {
-      this.#talks.set(conversation.id, fresh);
-      return fresh;
-    }
-    known.conversation = conversation;
-    known.lastActivity = Math.max(known.lastActivity, fresh.lastActivity);
-    return known;
+    known?.update(conversation);
+    const talk = known ?? new Talk(conversation, this.#client.session.userId);
+    this.#talks.set(conversation.id, talk);
+    return talk;
+  }
+
+  /** Asks who is in a conversation, where the list did not say it all. */
+  async complete(talk: Talk): Promise<void> {
+    if (!talk.isComplete) await this.#ask(talk.conversation.id);
   }
 
   /** Takes an entry of a log. `isShown`: whether its conversation is on the screen. */
   async take(event: ClientEvent, isShown: (id: ConversationId) => boolean): Promise<void> {
     const id = event.conversation_id;
     if (event.type === "conversation_left") return void this.#talks.delete(id);
-    const isNew = !this.#talks.has(id);
-    if (isNew || event.type === "membership") await this.#ask(id);
+    if (!this.#talks.has(id) || event.type === "membership" || event.type === "change") await this.#ask(id);
     const talk = this.#talks.get(id);
     if (talk === undefined) return;
     if (event.type === "truncated") return talk.timeline.forget(event.truncated_before);
-    const fromOthers = event.sender_id !== this.#client.session.userId;
     talk.typed(event.sender_id, false, 0);
     if (!talk.timeline.add(event) || event.type !== "message") return;
-    talk.lastActivity = Math.max(talk.lastActivity, Date.parse(event.created_at));
-    // One that was not known before came with its own count.
-    if (fromOthers && !isShown(id) && !(isNew && talk.unread > 0)) talk.unread++;
+    const fromOthers = event.sender_id !== this.#client.session.userId;
+    const isUnread = fromOthers && !isShown(id);
+    talk.count({ seq: event.seq, at: Date.parse(event.created_at), isUnread });
   }
 
   /** Takes what is not stored. */
@@ -93,9 +93,13 @@ export class Talks {
     if (talk === undefined) return;
     switch (signal.type) {
       case "message_read":
-        // Read on another device of one's own.
-        if (signal.user_id === this.#client.session.userId && signal.seq >= talk.timeline.lastSeq) talk.unread = 0;
         return talk.reached(signal.user_id, "read", signal.seq);
+      case "settings": {
+        const { muted_until, archived, pinned, first_seq: first } = signal;
+        if (first > talk.conversation.first_seq) talk.timeline.forget(first);
+        talk.conversation = { ...talk.conversation, muted_until, archived, pinned, first_seq: first };
+        return;
+      }
       case "message_hidden":
         return talk.timeline.hide(signal.message_seq);
       case "typing_start":

@@ -3,7 +3,7 @@
  * its seq, and the later word about it stands.
  */
 import type { ClientEvent } from "../client/mod.ts";
-import type { AccountId, MessageId } from "../protocol/mod.ts";
+import type { AccountId, ConversationChange, MessageId } from "../protocol/mod.ts";
 
 /** How far an own message has come, as far as it is known. */
 export type Mark = "sent" | "delivered" | "read";
@@ -19,6 +19,7 @@ export type Item = {
   | MessageItem
   | { readonly kind: "membership"; readonly change: string; readonly who: readonly AccountId[] }
   | { readonly kind: "new_key"; readonly who: AccountId; readonly fingerprint: string }
+  | { readonly kind: "change"; readonly change: ConversationChange }
   | { readonly kind: "gone"; readonly reason: string }
 );
 
@@ -169,6 +170,8 @@ function itemOf(event: Exclude<ClientEvent, Change>): Item | undefined {
       return { ...base, kind: "membership", change: event.change, who: event.user_ids };
     case "notice":
       return { ...base, kind: "new_key", who: event.user_id, fingerprint: event.fingerprint };
+    case "change":
+      return { ...base, kind: "change", change: event };
     case "tombstone":
       return { ...base, kind: "gone", reason: event.reason };
     default:

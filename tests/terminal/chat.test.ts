@@ -59,7 +59,7 @@ describe("npm run chat", () => {
       ada.at.enter("while bob was away");
       await ada.at.shows("while bob was away  · sent");
       const again = bob.start({ args: [] });
-      await again.shows(`Sotto · ${bob.username}`, ada.username, "new");
+      await again.shows(`Sotto · ${bob.username}`, new RegExp(`${ada.username} +2 new`)); // neither was read
       again.enter(`/open ${ada.username}`);
       await again.shows("before the end", "while bob was away");
       again.type("\x03");
@@ -199,6 +199,8 @@ describe("npm run chat", () => {
       await at.shows("Log", "the server can read");
       at.enter("/open Log");
       await at.shows("line 120 of many", "the server can read this (server)");
+      await carol.api.rename(id, "The log");
+      await at.shows("The log · group of 2", `— ${username} named it The log`);
       at.enter("/history");
       await at.hides("line 120 of many");
       for (let pages = 0; !at.text.includes("line 1 of many"); pages++) {
