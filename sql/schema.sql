@@ -250,12 +250,15 @@ create table private_keys (
 
 create table profiles (
   account uuid not null,
-  status text not null,
-  last_seen_to text not null,
-  findable boolean not null,
+  status text not null default 'offline'::text,
+  last_seen_to text not null default 'contacts'::text,
+  findable boolean not null default true,
   last_seen_on date,
+  read_receipts boolean not null default true,
+  chosen_status text,
   constraint profiles_pkey PRIMARY KEY (account),
   constraint profiles_account_fkey FOREIGN KEY (account) REFERENCES accounts(id) ON DELETE CASCADE,
+  constraint profiles_chosen_status_check CHECK ((chosen_status = ANY (ARRAY['online'::text, 'away'::text, 'offline'::text, 'dnd'::text]))),
   constraint profiles_last_seen_to_check CHECK ((last_seen_to = ANY (ARRAY['everybody'::text, 'contacts'::text, 'nobody'::text]))),
   constraint profiles_status_check CHECK ((status = ANY (ARRAY['online'::text, 'away'::text, 'offline'::text, 'dnd'::text])))
 );
@@ -347,6 +350,8 @@ create table withheld (
   sender uuid not null,
   from_seq bigint not null,
   to_seq bigint,
+  shown_delivered bigint,
+  shown_read bigint,
   constraint withheld_pkey PRIMARY KEY (conversation, reader, from_seq),
   constraint withheld_conversation_fkey FOREIGN KEY (conversation) REFERENCES conversations(id),
   constraint withheld_check CHECK ((to_seq >= from_seq))
@@ -606,7 +611,9 @@ begin
   if not found then return; end if;
   for v_id in select d from dms_of_pair(p_blocker, p_blocked) d loop
     update conversations c set members_version = c.members_version + 1 where c.id = v_id returning c.last_seq into v_seq;
-    insert into withheld (conversation, reader, sender, from_seq) values (v_id, p_blocker, p_blocked, v_seq + 1);
+    insert into withheld (conversation, reader, sender, from_seq, shown_delivered, shown_read)
+    select v_id, p_blocker, p_blocked, v_seq + 1, m.delivered_seq, m.read_seq
+    from members m where m.conversation = v_id and m.account = p_blocker and m.left_seq is null;
     return query select 0, v_id, v_seq;
   end loop;
 end $function$;

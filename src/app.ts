@@ -48,7 +48,14 @@ import {
   metricsRoutes,
 } from "./http/mod.ts";
 import { keyRoutes } from "./keys/routes.ts";
-import { createLastSeen, type Departures, type DeparturesOptions, startDepartures } from "./people/mod.ts";
+import {
+  createLastSeen,
+  type Departures,
+  type DeparturesOptions,
+  listContacts,
+  listSettings,
+  startDepartures,
+} from "./people/mod.ts";
 import { peopleRoutes } from "./people/routes.ts";
 import { type Clock, systemClock } from "./platform/clock.ts";
 import { createLog, type Log } from "./platform/log.ts";
@@ -100,7 +107,7 @@ export interface AppOptions {
   readonly departures?: Pick<DeparturesOptions, "everyMs" | "settleMs">;
   /** In the place of some of the standard rates of sign-ins and the like. */
   readonly rates?: AccountRates;
-  readonly hub?: Pick<HubOptions, "dispatch" | "compareMs" | "publicPerAddress">;
+  readonly hub?: Pick<HubOptions, "dispatch" | "compareMs" | "publicPerAddress" | "presence">;
 }
 
 /** A running server. Disposing drains it first. */
@@ -268,6 +275,8 @@ async function openSpine(ground: Ground, { db, accounts, conversations }: Slices
       verify: (token) => verifyAccessToken(accounts, token),
       sessionEnds: (ids) => sessionEnds(accounts, ids),
       endedSessions: (since) => endedSessions(accounts, since),
+      settings: (ids) => listSettings(db, ids),
+      contacts: (ids, most) => listContacts({ db }, ids, most),
       heartbeatMs: config.heartbeatMs,
       connectionTimeoutMs: config.connectionTimeoutMs,
       clock,
@@ -280,6 +289,12 @@ async function openSpine(ground: Ground, { db, accounts, conversations }: Slices
   metrics.measured("sotto_sockets", "Sockets that are open", () => hub.sockets);
   metrics.measured("sotto_public_sockets", "Sockets that read public channels", () => hub.feeds.sockets);
   metrics.measured("sotto_user_actors", "Accounts with an actor on this node", () => hub.actors);
+  metrics.measured(
+    "sotto_presence_pairs",
+    "Pairs of somebody here and whom they see",
+    () => hub.presence.watched.pairs,
+  );
+  metrics.measured("sotto_presence_waiting", "People who wait to be told of", () => hub.presence.waiting);
   metrics.measured("sotto_bus_healthy", "1 while no hint is lost unnoticed", () => (bus.healthy ? 1 : 0), "min");
   metrics.measured("sotto_log_depth", "Events that wait to be stored", () => conversations.log.depth);
   return hub;
@@ -362,10 +377,13 @@ function sliceRoutes(ground: Ground, slices: Slices, hub: Hub, { authenticate }:
     announcementRoutes({ accounts, conversations, authenticate, deliver }),
     peopleRoutes({
       ...{ accounts, authenticate, addressOf, endSessions },
-      people: { db, clock },
+      people: { db, clock, connected: (ids) => hub.connected(ids) },
+      settingsChanged: (id) => hub.router.settingsChanged(id),
+      beforeBlock: () => conversations.cursors.flush(),
       exports: { db, clock, conversations, exporting: new Set() },
       onClosed: () => departures.look(),
       withheldChanged: (people, { conversationId, seq }) => hub.router.membersChanged(people, conversationId, seq),
+      onBlocked: (blocker, blocked) => hub.presence.part(blocker, blocked),
     }),
     relayRoutes({
       ...{ accounts, keys, conversations, authenticate, addressOf, endSessions, deliver },

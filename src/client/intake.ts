@@ -21,12 +21,16 @@ export interface Receipt {
 }
 
 /**
- * What is not stored: somebody types, somebody has read (oneself too, on another device), the account deleted a
- * message for itself, or changed its own settings.
+ * What is not stored: somebody types, was given something, has read it (oneself too, on another device), or is
+ * seen otherwise than before; the account deleted a message for itself, or changed its own settings.
  */
 export type Signal = Extract<
   ServerFrame,
-  { type: "message_read" | "settings" | "typing_start" | "typing_stop" | "message_hidden" }
+  {
+    type:
+      | ("message_delivered" | "message_read" | "message_hidden" | "settings")
+      | ("typing_start" | "typing_stop" | "presence_update");
+  }
 >;
 
 /** What a number of frames amounts to. */
@@ -97,11 +101,13 @@ export function planFrame(intake: Intake, frame: ServerFrame, step: Step): void 
       intake.sync.restart();
       step.restarted = true;
       return;
+    case "message_delivered":
     case "message_read":
     case "settings":
     case "typing_start":
     case "typing_stop":
     case "message_hidden":
+    case "presence_update":
       step.signals.push(frame);
       return;
     case "welcome":

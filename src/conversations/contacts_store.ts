@@ -28,3 +28,34 @@ export async function contactsAmong(
   );
   return new Set(rows.map((row) => row.account));
 }
+
+/** Conversations of one account that are looked through for contacts. */
+const MOST_CONVERSATIONS = 1_000;
+
+/*
+ * The contacts of each account, at most $2, in at most $4 of its conversations. Indexes: members_account,
+ * members_open.
+ */
+const LIST_CONTACTS = `
+select r.account, array(
+  select distinct b.account::text
+  from (select a.conversation from members a where a.account = r.account and a.left_seq is null limit $4) a
+  join conversations c on c.id = a.conversation and (c.kind = 1 or (c.kind = 2 and
+    (select count(*) from (select 1 from members m where m.conversation = c.id and m.left_seq is null limit $3 + 1) n) <= $3))
+  join members b on b.conversation = a.conversation and b.left_seq is null and b.account <> r.account
+  limit $2) as contacts
+from unnest($1::uuid[]) r(account)`;
+
+/** Who shares a dm, or a group of at most `LIMITS.contactGroup`, with each of some accounts; at most `most` of each. */
+export async function listContactsOf(
+  sql: Sql,
+  accounts: readonly AccountId[],
+  most: number,
+): Promise<ReadonlyMap<AccountId, readonly AccountId[]>> {
+  const rows = await sql.query<{ account: AccountId; contacts: AccountId[] }>(
+    LIST_CONTACTS,
+    [accounts, most, LIMITS.contactGroup, MOST_CONVERSATIONS],
+    "list_contacts",
+  );
+  return new Map(rows.map((row) => [row.account, row.contacts]));
+}

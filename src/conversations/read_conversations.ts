@@ -11,6 +11,7 @@ import { mayRead } from "./channels_store.ts";
 import type { ConversationsDeps } from "./deps.ts";
 import { listHistory } from "./events_store.ts";
 import { listReactions } from "./message_changes_store.ts";
+import { type MessageStatuses, statusesOf } from "./receipts.ts";
 import { type ConversationSummary, findSummary, listGone, listSummaries, settledAt } from "./summaries_store.ts";
 
 /** Participants who are named in a list; one conversation alone names `LIMITS.participants`. */
@@ -112,6 +113,7 @@ export interface MessagePage {
   readonly next: number | null;
   /** For `before_seq`: what is older. */
   readonly previous: number | null;
+  readonly statuses: MessageStatuses;
 }
 
 /** Beyond every seq there can be. */
@@ -138,10 +140,13 @@ export async function readMessages(deps: ConversationsDeps, input: ListMessagesI
     bytes: LIMITS.pageBytes,
   });
   const entries = await deps.pages.entries(conversationId, rows);
-  const reactions = await reactionsOf(deps, accountId, entries);
+  const [reactions, statuses] = await Promise.all([
+    reactionsOf(deps, accountId, entries),
+    statusesOf(deps, accountId, conversationId, entries),
+  ]);
   const [first, last] = [entries[0]?.seq ?? null, entries.at(-1)?.seq ?? null];
-  if (forward) return { entries, reactions, next: more ? last : null, previous: first };
-  return { entries, reactions, next: input.beforeSeq === null ? null : last, previous: more ? first : null };
+  if (forward) return { entries, reactions, statuses, next: more ? last : null, previous: first };
+  return { entries, reactions, statuses, next: input.beforeSeq === null ? null : last, previous: more ? first : null };
 }
 
 async function reactionsOf(

@@ -127,11 +127,16 @@ function messageRoutes({ conversations, authenticate, deliver }: ConversationRou
 }
 
 /** An entry on a page: a message with its reactions. */
-function shown({ reactions }: MessagePage, entry: LogEntry): EventFrame {
+function shown({ reactions, statuses }: MessagePage, entry: LogEntry): EventFrame {
   const frame = toEventFrame(entry);
+  if (frame.type !== "message") return frame;
   const own = reactions.get(entry.seq);
-  if (own === undefined || frame.type !== "message") return frame;
-  return { ...frame, reactions: own.map(({ accountId, emoji }) => ({ user_id: accountId, emoji })) };
+  const status = statuses.get(entry.seq);
+  return {
+    ...frame,
+    ...(own === undefined ? {} : { reactions: own.map(({ accountId, emoji }) => ({ user_id: accountId, emoji })) }),
+    ...(status === undefined ? {} : { status }),
+  };
 }
 
 /** What a body says of a channel; `null` where it neither asks for one nor says anything of one. */

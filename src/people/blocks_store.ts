@@ -63,6 +63,21 @@ export async function listBlocking(
   return new Set(rows.map((row) => row.id));
 }
 
+/** For each of some accounts those that it blocks or is blocked by; who has none of them is missing. */
+export async function listBlockedPairs(
+  sql: Sql,
+  accounts: readonly AccountId[],
+): Promise<ReadonlyMap<AccountId, ReadonlySet<AccountId>>> {
+  const rows = await sql.query<{ account: AccountId; others: AccountId[] }>(
+    `select account, array_agg(other::text) as others from (
+       select blocked as account, blocker as other from account_blocks where blocked = any ($1::uuid[])
+       union select blocker, blocked from account_blocks where blocker = any ($1::uuid[])) b group by account`,
+    [accounts],
+    "blocks_pairs",
+  );
+  return new Map(rows.map((row) => [row.account, new Set(row.others)]));
+}
+
 /** Somebody who is blocked. */
 export interface StoredBlock {
   readonly id: AccountId;

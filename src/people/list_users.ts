@@ -1,6 +1,6 @@
 import { foldName } from "../accounts/mod.ts";
 import { AccountId, DomainError } from "../protocol/mod.ts";
-import type { PeopleDeps } from "./deps.ts";
+import type { ProfileDeps } from "./deps.ts";
 import { type Profile, showProfiles } from "./profile.ts";
 import { type FoundPlace, searchProfiles } from "./profiles_store.ts";
 
@@ -21,7 +21,7 @@ export interface UserPage {
 }
 
 /** Finds people who let themselves be found. Throws `bad_request` for a cursor that no page gave. */
-export async function listUsers(deps: PeopleDeps, input: ListUsersInput): Promise<UserPage> {
+export async function listUsers(deps: ProfileDeps, input: ListUsersInput): Promise<UserPage> {
   const behind = readPlace(input.cursor);
   // No name holds U+0000, and Postgres takes it in no text.
   if (input.query.includes("\0")) return { users: [], next: null };

@@ -20,10 +20,12 @@ export {
   unblockUser,
   type WithheldChange,
 } from "./blocks.ts";
+export { type ContactOf, listContacts } from "./contacts.ts";
 export { type Departures, type DeparturesOptions, startDepartures } from "./departures.ts";
-export type { PeopleDeps } from "./deps.ts";
+export type { Connected, PeopleDeps, ProfileDeps } from "./deps.ts";
 export { createLastSeen, type LastSeen } from "./last_seen.ts";
 export { type ListUsersInput, listUsers, type UserPage } from "./list_users.ts";
 export { type PrivateKey, type PutPrivateKeyInput, putPrivateKey, readPrivateKey } from "./private_key.ts";
-export { getUser, type OwnProfile, type Profile } from "./profile.ts";
+export { getUser, type OwnProfile, type Profile, shownStatus } from "./profile.ts";
+export { listSettings, type PersonSettings, STANDARD_SETTINGS } from "./profiles_store.ts";
 export { updateUser } from "./update_user.ts";

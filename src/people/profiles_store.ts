@@ -8,9 +8,11 @@ export interface StoredProfile {
   readonly username: string;
   readonly email: string | null;
   readonly displayName: string | null;
-  readonly status: UserStatus;
+  /** What they chose to be seen as; `null` where their sockets say it. */
+  readonly chosenStatus: UserStatus | null;
   readonly lastSeenTo: LastSeenTo;
   readonly findable: boolean;
+  readonly readReceipts: boolean;
   /** As `2026-01-31`; `null` where it is not known. */
   readonly lastSeenOn: string | null;
   readonly createdAt: Date;
@@ -22,18 +24,19 @@ interface Row {
   username: string;
   email: string | null;
   display_name: string | null;
-  status: UserStatus;
+  chosen_status: UserStatus | null;
   last_seen_to: LastSeenTo;
   findable: boolean;
+  read_receipts: boolean;
   last_seen_on: string | null;
   created_at: Date;
   updated_at: Date;
 }
 
 /** The profile of who never said anything. */
-const COLUMNS = `a.id, a.username, a.email, a.display_name, coalesce(p.status, 'offline') as status,
+const COLUMNS = `a.id, a.username, a.email, a.display_name, p.chosen_status,
   coalesce(p.last_seen_to, 'contacts') as last_seen_to, coalesce(p.findable, true) as findable,
-  p.last_seen_on::text as last_seen_on, a.created_at, a.updated_at`;
+  coalesce(p.read_receipts, true) as read_receipts, p.last_seen_on::text as last_seen_on, a.created_at, a.updated_at`;
 
 /** One profile. Read by the primary keys. */
 export async function findProfile(sql: Sql, id: AccountId): Promise<StoredProfile | undefined> {
@@ -113,9 +116,10 @@ export async function setDisplayName(
 /** What {@link writeProfile} changes; `null` leaves it as it is. */
 export interface ProfileChange {
   readonly id: AccountId;
-  readonly status: UserStatus | null;
+  readonly chosenStatus: UserStatus | null;
   readonly lastSeenTo: LastSeenTo | null;
   readonly findable: boolean | null;
+  readonly readReceipts: boolean | null;
   readonly now: number;
 }
 
@@ -128,13 +132,13 @@ export async function writeProfile(tx: Sql, change: ProfileChange): Promise<bool
   );
   if (rows.length === 0) return false;
   await tx.query(
-    `insert into profiles as p (account, status, last_seen_to, findable)
-     values ($1, coalesce($2, 'offline'), coalesce($3, 'contacts'), coalesce($4, true))
+    `insert into profiles as p (account, chosen_status, last_seen_to, findable, read_receipts)
+     values ($1, $2, coalesce($3, 'contacts'), coalesce($4, true), coalesce($5, true))
      on conflict (account) do update
-       set status = coalesce($2, p.status), last_seen_to = coalesce($3, p.last_seen_to),
-           findable = coalesce($4, p.findable),
+       set chosen_status = coalesce($2, p.chosen_status), last_seen_to = coalesce($3, p.last_seen_to),
+           findable = coalesce($4, p.findable), read_receipts = coalesce($5, p.read_receipts),
            last_seen_on = case when coalesce($3, p.last_seen_to) = 'nobody' then null else p.last_seen_on end`,
-    [change.id, change.status, change.lastSeenTo, change.findable],
+    [change.id, change.chosenStatus, change.lastSeenTo, change.findable, change.readReceipts],
     "profiles_write",
   );
   return true;
@@ -143,8 +147,8 @@ export async function writeProfile(tx: Sql, change: ProfileChange): Promise<bool
 /** Notes the day (`2026-01-31`) on which some accounts were here, where they let anybody know. */
 export async function noteLastSeen(sql: Sql, ids: readonly AccountId[], day: string): Promise<void> {
   await sql.query(
-    `insert into profiles as p (account, status, last_seen_to, findable, last_seen_on)
-     select a.id, 'offline', 'contacts', true, $2::date from accounts a where a.id = any ($1::uuid[]) order by a.id
+    `insert into profiles as p (account, last_seen_on)
+     select a.id, $2::date from accounts a where a.id = any ($1::uuid[]) order by a.id
      on conflict (account) do update set last_seen_on = excluded.last_seen_on
        where p.last_seen_to <> 'nobody' and p.last_seen_on is distinct from excluded.last_seen_on`,
     [ids, day],
@@ -152,16 +156,46 @@ export async function noteLastSeen(sql: Sql, ids: readonly AccountId[], day: str
   );
 }
 
+/** What of a person's profile decides on what others are told of them while they are connected. */
+export interface PersonSettings {
+  /** What they chose to be seen as; `null` where their sockets say it. */
+  readonly chosenStatus: UserStatus | null;
+  readonly lastSeenTo: LastSeenTo;
+  readonly readReceipts: boolean;
+}
+
+/** The settings of who never said anything. */
+export const STANDARD_SETTINGS: PersonSettings = { chosenStatus: null, lastSeenTo: "contacts", readReceipts: true };
+
+/** The settings of some accounts; who never said anything is missing. Read by the primary key. */
+export async function listSettings(
+  sql: Sql,
+  ids: readonly AccountId[],
+): Promise<ReadonlyMap<AccountId, PersonSettings>> {
+  const rows = await sql.query<Pick<Row, "id" | "chosen_status" | "last_seen_to" | "read_receipts">>(
+    "select account as id, chosen_status, last_seen_to, read_receipts from profiles where account = any ($1::uuid[])",
+    [ids],
+    "profiles_settings",
+  );
+  return new Map(
+    rows.map((row) => [
+      row.id,
+      { chosenStatus: row.chosen_status, lastSeenTo: row.last_seen_to, readReceipts: row.read_receipts },
+    ]),
+  );
+}
+
 function toProfile(row: Row): StoredProfile {
-  const { id, username, email, status, findable } = row;
+  const { id, username, email, findable } = row;
   return {
     id,
     username,
     email,
     displayName: row.display_name,
-    status,
+    chosenStatus: row.chosen_status,
     lastSeenTo: row.last_seen_to,
     findable,
+    readReceipts: row.read_receipts,
     lastSeenOn: row.last_seen_on,
     createdAt: row.created_at,
     updatedAt: row.updated_at,

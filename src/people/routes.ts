@@ -12,7 +12,7 @@ import {
   writePagePlace,
 } from "../protocol/mod.ts";
 import { blockUser, listBlocked, unblockUser, type WithheldChange } from "./blocks.ts";
-import type { PeopleDeps } from "./deps.ts";
+import type { ProfileDeps } from "./deps.ts";
 import { type LeavingRoutesContext, leavingRoutes } from "./leaving_routes.ts";
 import { listUsers } from "./list_users.ts";
 import { putPrivateKey, readPrivateKey } from "./private_key.ts";
@@ -21,7 +21,13 @@ import { updateUser } from "./update_user.ts";
 
 /** What app.ts passes in. */
 export interface PeopleRoutesContext extends LeavingRoutesContext {
-  readonly people: PeopleDeps;
+  readonly people: ProfileDeps;
+  /** Lets every node look again what somebody set. Called after the commit. */
+  readonly settingsChanged: (id: AccountId) => void;
+  /** Writes the cursors that wait here: how far somebody seems to be is kept as it is when they block. */
+  readonly beforeBlock: () => Promise<void>;
+  /** Somebody blocks somebody. Called after the commit. */
+  readonly onBlocked: (blocker: AccountId, blocked: AccountId) => void;
   /** Lets every node look again who is told what in a dm of two people. Called after the commit. */
   readonly withheldChanged: (people: readonly AccountId[], change: WithheldChange) => void;
 }
@@ -53,6 +59,7 @@ export function peopleRoutes(context: PeopleRoutesContext) {
       async ({ params, body, request }) => {
         const id = await own(context, request, params.id);
         await updateUser(people, { ...body, id });
+        context.settingsChanged(id);
         return getUser(people, { viewerId: id, id });
       },
       { params: UserParams, body: UpdateUserBody },
@@ -99,14 +106,16 @@ function privateKeyRoutes(context: PeopleRoutesContext) {
     );
 }
 
-function blockRoutes({ people, authenticate, withheldChanged }: PeopleRoutesContext) {
+function blockRoutes({ people, authenticate, beforeBlock, onBlocked, withheldChanged }: PeopleRoutesContext) {
   return new Elysia({ name: "blocks" })
     .post(
       "/users/:id/block",
       async ({ params, request, set }) => {
         const { accountId } = await authenticate(request);
+        await beforeBlock();
         const changed = await blockUser(people, { blockerId: accountId, blockedId: params.id });
         for (const change of changed) withheldChanged([accountId, params.id], change);
+        onBlocked(accountId, params.id);
         set.status = 204;
       },
       { params: UserParams },

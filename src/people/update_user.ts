@@ -13,9 +13,10 @@ export async function updateUser(
   await deps.db.transaction(async (tx) => {
     const there = await writeProfile(tx, {
       id,
-      status: input.status ?? null,
+      chosenStatus: input.status ?? null,
       lastSeenTo: privacy?.last_seen ?? null,
       findable: privacy?.findable ?? null,
+      readReceipts: privacy?.read_receipts ?? null,
       now: deps.clock.now(),
     });
     if (!there) throw new DomainError("unauthorized");

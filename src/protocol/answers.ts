@@ -4,7 +4,7 @@
  */
 import { z } from "zod";
 import { ChannelHistory, ChannelPosting, ChannelSlug } from "./channels.ts";
-import { ConversationType, Encryption, MessageContent, Role } from "./content.ts";
+import { ConversationType, Encryption, MessageContent, MessageStatus, Role } from "./content.ts";
 import { ERRORS, type ErrorCode } from "./errors.ts";
 import { AccountId, ConversationId, DeviceId, MessageId, SessionId } from "./ids.ts";
 import { LastSeenTo, UserStatus } from "./people.ts";
@@ -105,7 +105,7 @@ const OwnProfile = Profile.extend({
   public_key: z.string().nullable(),
   email: z.string().nullable(),
   private_key_encrypted: z.string().nullable(),
-  privacy: z.strictObject({ last_seen: LastSeenTo, findable: z.boolean() }),
+  privacy: z.strictObject({ last_seen: LastSeenTo, findable: z.boolean(), read_receipts: z.boolean() }),
 });
 
 /** `GET /api/users/{id}`: more of it to the account itself. */
@@ -221,7 +221,7 @@ const Ref = { message_id: MessageId, message_seq: Seq };
 /** One reaction of a message. */
 export const ReactionAnswer = z.strictObject({ user_id: AccountId, emoji: z.string() });
 
-/** A message as it is now. `reactions` is on pages only; `edit_id` is the id of the entry that its content came with. */
+/** A message as it is now. `reactions` and, of the caller's own, `status` are on pages only; `edit_id` is the id of the entry that its content came with. */
 export const MessageAnswer = z.strictObject({
   type: z.literal("message"),
   ...Entry,
@@ -229,6 +229,7 @@ export const MessageAnswer = z.strictObject({
   edited_at: Time.optional(),
   edit_id: MessageId.optional(),
   reactions: z.array(ReactionAnswer).optional(),
+  status: MessageStatus.optional(),
 });
 
 /** An entry of a conversation's log, over HTTP and over the socket alike. */

@@ -61,7 +61,7 @@ export function timestampOf(ms: number): string {
 
 const KNOWN_TYPES: ReadonlySet<string> = new Set([
   ...["message", "reaction", "message_ack", "message_read", "typing_start", "typing_stop"],
-  ...["ping", "resume", "authenticate"],
+  ...["presence_update", "ping", "resume", "authenticate"],
 ]);
 
 function decodeJson(text: string): ReturnType<Codec["decode"]> {

@@ -70,6 +70,11 @@ function isOneGrapheme(text: string): boolean {
   return [...GRAPHEMES.segment(text)].length === 1;
 }
 
+/** How far a message of one's own has got: with everybody else it is for, as far as they let it be known. */
+export const MessageStatus = z.enum(["sent", "delivered", "read"]);
+/** See {@link MessageStatus}. */
+export type MessageStatus = z.infer<typeof MessageStatus>;
+
 /** Seconds until the message expires; absent means the conversation's retention. */
 export const ExpiresIn = z.int().min(1).max(LIMITS.expirySeconds).describe("Seconds until a message expires");
 

@@ -12,12 +12,14 @@ import {
   Emoji,
   ExpiresIn,
   MessageContent,
+  type MessageStatus,
   type Reaction,
   type Tombstone,
 } from "./content.ts";
 import type { ErrorCode } from "./errors.ts";
 import { type AccountId, ConversationId, type DeviceId, MessageId, type SessionId } from "./ids.ts";
 import { LIMITS } from "./limits.ts";
+import { DeviceStatus, type UserStatus } from "./people.ts";
 
 /** A client's mark on a frame, repeated in its answer. */
 const ref = z
@@ -88,6 +90,9 @@ export const TypingFrame = z.object({
   conversation_id: ConversationId,
 });
 
+/** Says that the person is at this device, or away from it [PRE-2]. */
+export const PresenceUpdateFrame = z.object({ type: z.literal("presence_update"), ref, status: DeviceStatus });
+
 /** Asks for `pong` [HB-1]. */
 export const PingFrame = z.object({ type: z.literal("ping"), ref });
 
@@ -98,6 +103,7 @@ export const ClientFrame = z.discriminatedUnion("type", [
   MessageAckFrame,
   MessageReadFrame,
   TypingFrame,
+  PresenceUpdateFrame,
   PingFrame,
   ResumeFrame,
   AuthenticateFrame,
@@ -120,6 +126,8 @@ export type EventFrame = {
       readonly type: "message";
       /** Only on pages over HTTP: who reacted with what, the first ones of them. */
       readonly reactions?: readonly { readonly user_id: AccountId; readonly emoji: string }[];
+      /** Only on pages over HTTP, of the caller's own messages. */
+      readonly status?: MessageStatus;
     } & MessageContent &
       Edited)
   | {
@@ -197,6 +205,20 @@ export type ServerFrame =
   | { readonly type: "truncated"; readonly conversation_id: ConversationId; readonly truncated_before: number }
   | SettingsFrame
   | { readonly type: "conversation_left"; readonly conversation_id: ConversationId; readonly left_seq: number }
+  | {
+      /** Everything up to `seq` was given to some device of the person [READ-3]. */
+      readonly type: "message_delivered";
+      readonly conversation_id: ConversationId;
+      readonly user_id: AccountId;
+      readonly seq: number;
+    }
+  | {
+      readonly type: "presence_update";
+      readonly user_id: AccountId;
+      readonly status: UserStatus;
+      /** The day on which somebody was here who is `offline` now, where they show it; else `null`. */
+      readonly last_seen: string | null;
+    }
   | {
       readonly type: "message_read";
       readonly conversation_id: ConversationId;

@@ -75,7 +75,7 @@ export const LIMITS = {
   publicRecent: 100,
   /** Characters of them. Beyond: as above. */
   publicRecentChars: 1024 * 1024,
-  /** Members of the largest group whose members are contacts of each other. */
+  /** Members of the largest group whose members are contacts of each other, and are told what was delivered. */
   contactGroup: 100,
   /** People whom one account may block. Beyond: `too_many_blocked`. */
   blocks: 10_000,

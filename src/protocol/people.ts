@@ -8,6 +8,11 @@ export const UserStatus = z.enum(["online", "away", "offline", "dnd"]);
 /** See {@link UserStatus}. */
 export type UserStatus = z.infer<typeof UserStatus>;
 
+/** How a device says that its person is: at it, or not. */
+export const DeviceStatus = z.enum(["online", "away"]);
+/** See {@link DeviceStatus}. */
+export type DeviceStatus = z.infer<typeof DeviceStatus>;
+
 /** Whom status and last seen are shown to. A contact shares a dm or a group of at most 100, and neither blocks the other. */
 export const LastSeenTo = z.enum(["everybody", "contacts", "nobody"]);
 /** See {@link LastSeenTo}. */
@@ -17,7 +22,14 @@ export type LastSeenTo = z.infer<typeof LastSeenTo>;
 export const UpdateUserBody = z.strictObject({
   display_name: DisplayName.nullable().optional(),
   status: UserStatus.optional(),
-  privacy: z.strictObject({ last_seen: LastSeenTo.optional(), findable: z.boolean().optional() }).optional(),
+  privacy: z
+    .strictObject({
+      last_seen: LastSeenTo.optional(),
+      findable: z.boolean().optional(),
+      /** False: neither gives nor gets read marks. */
+      read_receipts: z.boolean().optional(),
+    })
+    .optional(),
 });
 
 const limit = z.coerce.number().int().min(1).max(100).default(20);

@@ -8,6 +8,7 @@ import { EventAnswer } from "./answers.ts";
 import { ERRORS, type ErrorCode } from "./errors.ts";
 import { PingFrame } from "./frames.ts";
 import { AccountId, ConversationId, DeviceId, MessageId, SessionId } from "./ids.ts";
+import { UserStatus } from "./people.ts";
 
 const Time = z.iso.datetime();
 const Seq = z.int().min(0).describe("A place in the conversation's log");
@@ -84,6 +85,18 @@ export const ServerFrameSchema = z.discriminatedUnion("type", [
     archived: z.boolean(),
     pinned: z.boolean(),
     first_seq: Seq.describe("Nothing below this seq is theirs to read"),
+  }),
+  z.strictObject({
+    type: z.literal("message_delivered"),
+    conversation_id: ConversationId,
+    user_id: AccountId,
+    seq: Seq.describe("Everything up to it was given to some device of the person"),
+  }),
+  z.strictObject({
+    type: z.literal("presence_update"),
+    user_id: AccountId,
+    status: UserStatus,
+    last_seen: z.iso.date().nullable().describe("The day on which somebody was here who is `offline` now"),
   }),
   z.strictObject({
     type: z.literal("message_read"),

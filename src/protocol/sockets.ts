@@ -140,6 +140,10 @@ const CLIENT_NOTES: Readonly<Record<ClientFrame["type"], ClientFrameNote>> = {
     example: { type: "message_read", conversation_id, seq: 42 },
     errors: ["conversation_not_found", "ack_ahead"],
   },
+  presence_update: {
+    summary: "Say that the person is at this device, or away from it; there is no answer",
+    example: { type: "presence_update", status: "away" },
+  },
   typing_start: {
     summary: "Say that the person has begun to type; there is no answer, and it may be lost",
     example: { type: "typing_start", conversation_id },
@@ -218,6 +222,14 @@ const SERVER_NOTES: Readonly<Record<ServerFrame["type"], FrameNote>> = {
   conversation_left: {
     summary: "The person is no longer in the conversation",
     example: { type: "conversation_left", conversation_id, left_seq: 43 },
+  },
+  message_delivered: {
+    summary: "Some device of a person was given everything up to a seq",
+    example: { type: "message_delivered", conversation_id, user_id, seq: 42 },
+  },
+  presence_update: {
+    summary: "How a contact is seen has changed",
+    example: { type: "presence_update", user_id, status: "online", last_seen: null },
   },
   message_read: {
     summary: "Somebody has read everything up to a seq",

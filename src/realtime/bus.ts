@@ -8,7 +8,7 @@
  * then, and not only when their minute is over.
  */
 import type { Address } from "../conversations/mod.ts";
-import type { ConversationId, SessionEnd, SessionId } from "../protocol/mod.ts";
+import type { AccountId, ConversationId, DeviceStatus, SessionEnd, SessionId, UserStatus } from "../protocol/mod.ts";
 
 /** The name of one running process. */
 export type NodeId = string;
@@ -42,7 +42,20 @@ export type Hint =
       readonly text: string;
       /** Not to the sockets of this session, which said it. */
       readonly except?: SessionId;
+      /** It says what this account has read: nothing for whoever gives no read marks. */
+      readonly readBy?: AccountId;
     }
+  /** How somebody is seen; a node tells those to whom it is new. Among those it is for is the person. */
+  | {
+      readonly type: "presence";
+      readonly to: readonly AccountId[];
+      readonly of: AccountId;
+      readonly status: UserStatus;
+      /** A day, as `2026-01-31`, or `null`. */
+      readonly lastSeen: string | null;
+    }
+  /** These accounts set something about themselves: look it up again. */
+  | { readonly type: "settings"; readonly to: readonly AccountId[] }
   /** Sessions have ended: their sockets close, with `session_ended` unless it says why else. */
   | {
       readonly type: "end_sessions";
@@ -50,6 +63,9 @@ export type Hint =
       readonly sessionIds: readonly SessionId[];
       readonly reason?: SessionEnd;
     };
+
+/** Whom a signal is not for. */
+export type SignalOptions = Pick<Extract<Hint, { type: "signal" }>, "except" | "readBy">;
 
 /** What a node does with what the bus brings it. */
 export interface NodeHandlers {
@@ -83,6 +99,16 @@ export interface Bus extends AsyncDisposable {
    * Where that cannot be found out, the hints count as lost: every other node will doubt.
    */
   locate(node: NodeId, accounts: readonly Address[]): Promise<ReadonlyMap<NodeId, readonly Address[]>>;
+  /**
+   * Says whether all devices that an account has at a node are away; they are not when it is registered. Returns
+   * at once, and never throws: what is lost is said again with the next change.
+   */
+  setAway(node: NodeId, account: AccountId, away: boolean): void;
+  /**
+   * How accounts are connected, at any node, the asking one too; who is not is missing, and `away` is who is so
+   * at every node. Never from a cache. Rejects where that cannot be found out.
+   */
+  connected(accounts: readonly AccountId[]): Promise<ReadonlyMap<AccountId, DeviceStatus>>;
   /** Sends hints to one node; returns at once, and never throws: a node that is gone misses nothing. */
   publish(to: NodeId, hints: readonly Hint[]): void;
 }

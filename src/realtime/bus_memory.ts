@@ -1,5 +1,6 @@
 /** The bus within one process: what a single node uses, and what tests join several nodes with. */
 import type { Address } from "../conversations/mod.ts";
+import type { AccountId, DeviceStatus } from "../protocol/mod.ts";
 import type { Bus, Hint, NodeHandlers, NodeId } from "./bus.ts";
 
 /** See {@link Bus}. */
@@ -9,7 +10,7 @@ export class MemoryBus implements Bus {
   readonly healthy = true;
   readonly #nodes = new Map<NodeId, NodeHandlers>();
   /** By node and not by account, for there are few nodes and many accounts. */
-  readonly #connected = new Map<NodeId, Set<Address>>();
+  readonly #connected = new Map<NodeId, Map<Address, DeviceStatus>>();
 
   /** What a node that joins later was not told, its accounts read from the log. */
   get alone(): boolean {
@@ -23,8 +24,8 @@ export class MemoryBus implements Bus {
 
   async register(node: NodeId, account: Address): Promise<void> {
     const accounts = this.#connected.get(node);
-    if (accounts === undefined) this.#connected.set(node, new Set([account]));
-    else accounts.add(account);
+    if (accounts === undefined) this.#connected.set(node, new Map([[account, "online"]]));
+    else if (!accounts.has(account)) accounts.set(account, "online");
   }
 
   async unregister(node: NodeId, account: Address): Promise<void> {
@@ -37,6 +38,22 @@ export class MemoryBus implements Bus {
       if (other === node) continue;
       const there = accounts.filter((account) => connected.has(account));
       if (there.length > 0) found.set(other, there);
+    }
+    return found;
+  }
+
+  setAway(node: NodeId, account: AccountId, away: boolean): void {
+    const accounts = this.#connected.get(node);
+    if (accounts?.has(account) === true) accounts.set(account, away ? "away" : "online");
+  }
+
+  async connected(accounts: readonly AccountId[]): Promise<ReadonlyMap<AccountId, DeviceStatus>> {
+    const found = new Map<AccountId, DeviceStatus>();
+    for (const there of this.#connected.values()) {
+      for (const account of accounts) {
+        const status = there.get(account);
+        if (status !== undefined && found.get(account) !== "online") found.set(account, status);
+      }
     }
     return found;
   }

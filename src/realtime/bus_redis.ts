@@ -19,6 +19,7 @@
 
 import type { Address } from "../conversations/mod.ts";
 import { type Listening, openRedis, type Redis } from "../platform/redis.ts";
+import type { AccountId, DeviceStatus } from "../protocol/mod.ts";
 import type { Bus, BusStatus, Hint, NodeHandlers, NodeId } from "./bus.ts";
 import { type Beat, decodeBusMessage, encodeBusMessage, type HintsMessage, splitHints } from "./bus_messages.ts";
 import { Directory } from "./directory.ts";
@@ -131,6 +132,14 @@ export class RedisBus implements Bus {
       this.#failed(error);
       return new Map();
     }
+  }
+
+  setAway(_: NodeId, account: AccountId, away: boolean): void {
+    this.#joined.directory.setAway(account, away).catch((error) => this.#failed(error));
+  }
+
+  connected(accounts: readonly AccountId[]): Promise<ReadonlyMap<AccountId, DeviceStatus>> {
+    return this.#joined.directory.connected(accounts);
   }
 
   publish(to: NodeId, hints: readonly Hint[]): void {

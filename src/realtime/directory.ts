@@ -13,8 +13,9 @@
 import type { Address } from "../conversations/mod.ts";
 import { Batcher } from "../platform/batcher.ts";
 import { type Redis, RedisFault } from "../platform/redis.ts";
+import type { AccountId, DeviceStatus } from "../protocol/mod.ts";
 import type { NodeId } from "./bus.ts";
-import { LOCATE, REGISTER, RELEASE, RENEW, UNREGISTER } from "./directory_scripts.ts";
+import { CONNECTED, LOCATE, REGISTER, RELEASE, RENEW, UNREGISTER } from "./directory_scripts.ts";
 
 /** What a {@link Directory} is made of. */
 export interface DirectoryOptions {
@@ -43,8 +44,11 @@ export class Directory {
   readonly #registrations: Batcher<Address, true>;
   readonly #removals: Batcher<{ readonly account: Address; readonly value: string }, true>;
   readonly #lookups: Batcher<readonly Address[], ReadonlyMap<NodeId, readonly Address[]>>;
+  readonly #statuses: Batcher<AccountId, DeviceStatus | null>;
   /** Accounts that are connected here, and the value of their entry. */
   readonly #entries = new Map<Address, string>();
+  /** Those of them whose devices here are all away. */
+  readonly #away = new Set<Address>();
   /** Those whose entry may not be there. */
   readonly #unwritten = new Set<Address>();
   #lease: string;
@@ -66,6 +70,7 @@ export class Directory {
       await options.redis.script(UNREGISTER, keys, [options.node, ...entries.map(({ value }) => value)]);
       return entries.map(() => true);
     }, limits);
+    this.#statuses = new Batcher((accounts) => this.#statusOf(accounts), { ...limits, inFlight: LOOKUPS_IN_FLIGHT });
     this.#lookups = new Batcher((requests) => this.#locateAll(requests), { ...limits, inFlight: LOOKUPS_IN_FLIGHT });
   }
 
@@ -116,7 +121,28 @@ export class Directory {
     if (value === undefined) return;
     this.#entries.delete(account);
     this.#unwritten.delete(account);
+    this.#away.delete(account);
     await this.#removals.ask({ account, value });
+  }
+
+  /** Says that all devices which an account has here are away, or no longer. */
+  async setAway(account: AccountId, away: boolean): Promise<void> {
+    if (!this.#entries.has(account) || this.#away.has(account) === away) return;
+    if (away) this.#away.add(account);
+    else this.#away.delete(account);
+    await this.register(account);
+  }
+
+  /** How accounts are connected, at any node; who is not is missing. Asks Redis every time. */
+  async connected(accounts: readonly AccountId[]): Promise<ReadonlyMap<AccountId, DeviceStatus>> {
+    const found = new Map<AccountId, DeviceStatus>();
+    await Promise.all(
+      accounts.map(async (account) => {
+        const status = await this.#statuses.ask(account);
+        if (status !== null) found.set(account, status);
+      }),
+    );
+    return found;
   }
 
   /** The nodes, other than this one, of each of these accounts; asks Redis every time. */
@@ -141,7 +167,7 @@ export class Directory {
 
   /** Gives an account's entry a value of its own under the lease of this moment. */
   #number(account: Address): string {
-    const value = `${this.#lease}.${++this.#numbered}`;
+    const value = `${this.#lease}.${++this.#numbered}${this.#away.has(account) ? "a" : ""}`;
     this.#entries.set(account, value);
     return value;
   }
@@ -189,6 +215,14 @@ export class Directory {
     const found = new Map<Address, readonly NodeId[]>();
     await Promise.all(chunks.map((chunk) => this.#locateSome(chunk, found)));
     return requests.map((request) => byNode(request, found));
+  }
+
+  async #statusOf(accounts: readonly AccountId[]): Promise<(DeviceStatus | null)[]> {
+    const { redis } = this.#options;
+    const keys = accounts.map((account) => this.#key(account));
+    const answer = await redis.script(CONNECTED, keys, [this.#leaseKey("")]);
+    if (!Array.isArray(answer) || answer.length !== accounts.length) throw new RedisFault("A look-up gave no list");
+    return answer.map((state) => (state === 1 ? "online" : state === 2 ? "away" : null));
   }
 
   async #locateSome(accounts: readonly Address[], found: Map<Address, readonly NodeId[]>): Promise<void> {

@@ -3,7 +3,7 @@
  *
  * - A lease is a string with an expiry: key `<prefix>:lease:<node>`, value the lease's token.
  * - An account's nodes are a hash with an expiry: key `<prefix>:at:<account>`, field the node,
- *   value `<lease token>.<number of the registration>`.
+ *   value `<lease token>.<number of the registration>`, and an `a` behind it where all its devices there are away.
  *
  * An entry is good as long as its node holds the lease that it names. The scripts build the keys
  * of leases themselves, so they need one Redis, or one with replicas, and not a Redis Cluster.
@@ -73,5 +73,28 @@ for i, key in ipairs(KEYS) do
     end
   end
   found[i] = nodes
+end
+return found`;
+
+/**
+ * Finds how accounts are connected.
+ * KEYS[i] an account · ARGV[1] the prefix of leases.
+ * Returns for each account 0: at no node, 1: at some node and not away, 2: away at every node where it is.
+ */
+export const CONNECTED = `
+local leases = {}
+local found = {}
+for i, key in ipairs(KEYS) do
+  local state = 0
+  local entries = redis.call("HGETALL", key)
+  for j = 1, #entries, 2 do
+    local node, value = entries[j], entries[j + 1]
+    if leases[node] == nil then leases[node] = redis.call("GET", ARGV[1] .. node) end
+    local lease = leases[node]
+    if lease and string.sub(value, 1, #lease + 1) == lease .. "." then
+      if string.sub(value, -1) ~= "a" then state = 1 elseif state == 0 then state = 2 end
+    end
+  end
+  found[i] = state
 end
 return found`;

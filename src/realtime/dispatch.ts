@@ -2,7 +2,7 @@
 import {
   type ConversationsDeps,
   findVisibleTop,
-  type Head,
+  isBlocked,
   react,
   requireMember,
   type SendMessageInput,
@@ -14,12 +14,14 @@ import {
   type Codec,
   type ConversationId,
   contentOf,
+  type DeviceStatus,
   DomainError,
   LIMITS,
   type ServerFrame,
-  type SessionId,
 } from "../protocol/mod.ts";
+import type { SignalOptions } from "./bus.ts";
 import type { SendPlace } from "./send_order.ts";
+import type { Session } from "./session.ts";
 import type { Attachment, UserActor } from "./user_actor.ts";
 
 /** What dispatch needs. */
@@ -28,8 +30,12 @@ export interface DispatchDeps {
   readonly codec: Codec;
   /** Sends a message; see `submitMessage`. */
   readonly sendMessage: (input: SendMessageInput, done: (result: SendResult) => void) => void;
-  /** Sends a frame to whoever of these is connected, but not to the session `except`. */
-  readonly signal: (to: readonly AccountId[], text: string, except?: SessionId) => void;
+  /** Sends a frame to whoever of these is connected. */
+  readonly signal: (to: readonly AccountId[], text: string, options?: SignalOptions) => void;
+  /** A device says how its person is. */
+  readonly deviceIs: (session: Session, status: DeviceStatus) => void;
+  /** Whether somebody gives read marks. */
+  readonly givesMarks: (account: AccountId) => Promise<boolean>;
 }
 
 /** Handles one frame; what takes time comes back to the actor as a message. */
@@ -76,6 +82,8 @@ export function dispatch(
           user_id: actor.account,
         }),
       );
+    case "presence_update":
+      return deps.deviceIs(session, frame.status);
     case "ping":
       return session.sendFrame({ type: "pong", ...(frame.ref === undefined ? {} : { ref: frame.ref }) });
     case "resume":
@@ -117,14 +125,8 @@ async function markRead(
   deps.conversations.cursors.read({ accountId, conversationId, seq });
   const frame = { type: "message_read", conversation_id: conversationId, user_id: accountId, seq } as const;
   // The person's own other devices are told whomever else it concerns: what is read on one is read on all.
-  deps.signal([accountId], deps.codec.encode(frame), attachment.session.principal.sessionId);
-  await tellOthers(deps, actor, conversationId, frame);
-}
-
-/** Whether one of the two people of a dm blocks the other: then neither is told what the other does. */
-function isBlocked({ withheldUpTo }: Head): boolean {
-  for (const upTo of withheldUpTo.values()) if (upTo === Number.POSITIVE_INFINITY) return true;
-  return false;
+  deps.signal([accountId], deps.codec.encode(frame), { except: attachment.session.principal.sessionId });
+  if (await deps.givesMarks(accountId)) await tellOthers(deps, actor, conversationId, frame);
 }
 
 async function tellOthers(
@@ -141,5 +143,6 @@ async function tellOthers(
   const others = [...head.members.keys()].filter((member) => member !== actor.account);
   // Counted all the same: how much one may still tell must not show who listens.
   actor.signalled(others.length);
-  if (!isBlocked(head)) deps.signal(others, deps.codec.encode(frame));
+  if (isBlocked(head)) return;
+  deps.signal(others, deps.codec.encode(frame), frame.type === "message_read" ? { readBy: actor.account } : {});
 }

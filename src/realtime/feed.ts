@@ -36,8 +36,10 @@ export interface FeedHost {
   list(generation: Generation, beyond: ConversationId | null): void;
   /** Starts to read a page; the outcome comes by {@link Feed.pageRead}. */
   read(generation: Generation, conversationId: ConversationId, after: number | null, afterAt: number | null): void;
-  /** The device has stored everything up to `seq`. */
-  acknowledged(conversationId: ConversationId, seq: number, at: number | null): void;
+  /** The device has stored everything up to `seq`. `others`: also what it did not send itself on this socket. */
+  acknowledged(conversationId: ConversationId, seq: number, at: number | null, others: boolean): void;
+  /** The socket has been told that it is live. */
+  caughtUp(): void;
   now(): number;
 }
 
@@ -55,6 +57,8 @@ interface Cursor {
   /** When the entry at `sent` was stored (ms), or `null`. */
   sentAt: number | null;
   acked: number;
+  /** The highest seq that was given by its event, and not by a receipt. */
+  pushed: number;
 }
 
 interface Behind {
@@ -233,8 +237,9 @@ export class Feed {
     if (cursor === undefined || seq > cursor.sent) return this.#acknowledgeBefore(conversationId, seq);
     if (seq < cursor.acked) return true;
     this.#unacknowledged -= seq - cursor.acked;
+    const others = cursor.pushed > cursor.acked;
     cursor.acked = seq;
-    this.#host.acknowledged(conversationId, seq, seq === cursor.sent ? cursor.sentAt : null);
+    this.#host.acknowledged(conversationId, seq, seq === cursor.sent ? cursor.sentAt : null, others);
     if (this.#unacknowledged <= LIMITS.unacknowledgedEvents / 2) {
       this.fullSince = null;
       this.#pump();
@@ -252,7 +257,7 @@ export class Feed {
     const before = this.#before.get(conversationId);
     if (before === undefined || seq > before.sent) return false;
     this.#before.set(conversationId, { ...before, acked: Math.max(before.acked, seq) });
-    this.#host.acknowledged(conversationId, seq, null);
+    this.#host.acknowledged(conversationId, seq, null, true);
     return true;
   }
 
@@ -313,6 +318,7 @@ export class Feed {
     if (!this.#live) {
       this.#live = true;
       this.#send({ type: "caught_up" });
+      this.#host.caughtUp();
     }
     if (this.#again) this.#list(null);
   }
@@ -337,9 +343,9 @@ export class Feed {
   #cursorAt(conversationId: ConversationId, behind: Behind, page: Page): Cursor {
     let cursor = this.#cursors.get(conversationId);
     if (cursor === undefined) {
-      cursor = { sent: page.after, sentAt: null, acked: page.after };
+      cursor = { sent: page.after, sentAt: null, acked: page.after, pushed: page.after };
       this.#cursors.set(conversationId, cursor);
-      if (behind.claimed !== null) this.#host.acknowledged(conversationId, page.after, null);
+      if (behind.claimed !== null) this.#host.acknowledged(conversationId, page.after, null, true);
     }
     if (page.truncatedBefore !== null && page.after >= cursor.sent) {
       this.#send({ type: "truncated", conversation_id: conversationId, truncated_before: page.truncatedBefore });
@@ -353,7 +359,9 @@ export class Feed {
 
   #push(cursor: Cursor, seq: number, at: number, text: string): void {
     // What was not taken leaves the cursor where it is, which recovers it on the next socket.
-    if (this.#host.send(text)) this.#sent(cursor, seq, at);
+    if (!this.#host.send(text)) return;
+    cursor.pushed = seq;
+    this.#sent(cursor, seq, at);
   }
 
   #sent(cursor: Cursor, seq: number, at: number | null): void {

@@ -52,8 +52,12 @@ export class ActorFeedHost implements FeedHost {
     );
   }
 
-  acknowledged(conversationId: ConversationId, seq: number, at: number | null): void {
-    this.#deps.acknowledged(this.#session, conversationId, seq, at);
+  acknowledged(conversationId: ConversationId, seq: number, at: number | null, others: boolean): void {
+    this.#deps.acknowledged(this.#session, conversationId, seq, at, others);
+  }
+
+  caughtUp(): void {
+    this.#deps.caughtUp(this.#session);
   }
 
   now(): number {

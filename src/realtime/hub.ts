@@ -6,6 +6,7 @@
 import type { EndedSession, Principal } from "../accounts/mod.ts";
 import { Registry } from "../actor/mod.ts";
 import { type Conversations, submitMessage } from "../conversations/mod.ts";
+import type { Connected, ContactOf, PersonSettings } from "../people/mod.ts";
 import { Batcher } from "../platform/batcher.ts";
 import { type Clock, steadyNow } from "../platform/clock.ts";
 import {
@@ -19,9 +20,11 @@ import {
 } from "../protocol/mod.ts";
 import type { Annex, AnnexPorts } from "./annex.ts";
 import type { Bus, BusStatus, Hint, NodeId } from "./bus.ts";
+import { DeliveredMarks } from "./delivered_marks.ts";
 import { type DispatchDeps, dispatch } from "./dispatch.ts";
 import { HeadWatch } from "./head_watch.ts";
 import { Outgoing } from "./outgoing.ts";
+import { Presence, type PresenceOptions } from "./presence.ts";
 import { PublicFeeds } from "./public_feeds.ts";
 import { Router } from "./router.ts";
 import { Session, type SessionDeps, type SessionOrigin, type SocketPort } from "./session.ts";
@@ -29,6 +32,7 @@ import { SessionWatch } from "./session_watch.ts";
 import { type Stage, StageTimes } from "./stage_times.ts";
 import { UserActor, type UserActorDeps } from "./user_actor.ts";
 import type { UserMessage } from "./user_message.ts";
+import type { PresenceHint } from "./watched.ts";
 
 /** Told what happens, for metrics and the log. */
 export interface HubObserver {
@@ -54,6 +58,12 @@ export interface HubOptions {
   readonly sessionEnds: (ids: readonly SessionId[]) => Promise<ReadonlyMap<SessionId, SessionEnd>>;
   /** Sessions that ended at a time (ms since the epoch) or later. */
   readonly endedSessions: (since: number) => Promise<readonly EndedSession[]>;
+  /** The settings of some accounts; who is missing has the standard ones. */
+  readonly settings: (ids: readonly AccountId[]) => Promise<ReadonlyMap<AccountId, PersonSettings>>;
+  /** The contacts of each of some accounts, at most `most` of each. */
+  readonly contacts: (ids: readonly AccountId[], most: number) => Promise<readonly ContactOf[]>;
+  /** In the place of the standard times of presence. */
+  readonly presence?: Pick<PresenceOptions, "graceMs" | "lookMs">;
   readonly heartbeatMs: number;
   readonly connectionTimeoutMs: number;
   readonly clock: Clock;
@@ -88,6 +98,8 @@ export class Hub implements AsyncDisposable {
   readonly router: Router;
   /** Readers of public channels. */
   readonly feeds: PublicFeeds;
+  readonly presence: Presence;
+  readonly #delivered: DeliveredMarks;
   readonly #options: HubOptions;
   readonly #codec: Codec = jsonCodec;
   readonly #actors: Registry<AccountId, UserMessage>;
@@ -116,10 +128,18 @@ export class Hub implements AsyncDisposable {
         if (this.#annexes.size > 0) this.#tellAnnexes(account, hint);
       },
       tellFeed: (channel, hint) => this.feeds.tell(channel, hint),
+      onPresence: (hint) => this.presence.heard(hint),
       // Sends are judged under the head's lock; who is told of typing rests on this alone.
       membersChanged: (id) => options.conversations.heads.forget(id, Number.MAX_SAFE_INTEGER),
       onDoubt: () => this.#doubt(),
       onFault: options.observer.fault,
+    });
+    this.presence = this.#makePresence();
+    this.#delivered = new DeliveredMarks({
+      codec: this.#codec,
+      head: (id) => options.conversations.heads.get(id),
+      signal: (to, text) => this.router.signal(to, text),
+      onFault: (error) => options.observer.fault("delivered marks", error),
     });
     this.#heads = new HeadWatch({
       sockets: () => this.#attached(),
@@ -179,6 +199,15 @@ export class Hub implements AsyncDisposable {
     return this.#actors.size;
   }
 
+  /** How some accounts are connected, at any node; by what is known here where that cannot be found out. */
+  connected(accounts: readonly AccountId[]): Promise<Connected> {
+    return this.#options.bus.connected(accounts).catch((error) => {
+      this.#options.observer.fault("presence", error);
+      const here = accounts.filter((account) => this.#actors.find(account) !== undefined);
+      return new Map(here.map((account) => [account, "online"] as const));
+    });
+  }
+
   /** How the way to other nodes is. */
   get busStatus(): BusStatus {
     return this.#options.bus.status;
@@ -233,6 +262,7 @@ export class Hub implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     await this.drain();
     clearInterval(this.#timer);
+    await this.presence[Symbol.asyncDispose]();
     this.#heads[Symbol.dispose]();
     this.#actors[Symbol.dispose]();
   }
@@ -253,6 +283,7 @@ export class Hub implements AsyncDisposable {
     this.#heads.check();
     for (const { annex } of this.#annexes.values()) annex.check();
     void this.#ended.look();
+    void this.#delivered.tell();
   }
 
   /** Hints may have been lost, and with them what changed in who is a member. */
@@ -260,10 +291,11 @@ export class Hub implements AsyncDisposable {
     this.#options.conversations.heads.forgetAll();
     this.feeds.look();
     this.#heads.doubt();
+    this.presence.doubt();
     for (const { annex } of this.#annexes.values()) annex.doubt();
   }
 
-  #tellAnnexes(account: AccountId, hint: Hint): void {
+  #tellAnnexes(account: AccountId, hint: Exclude<Hint, PresenceHint>): void {
     this.#annexes.get(account)?.annex.told(hint);
     if (hint.type !== "end_sessions") return;
     for (const { annex } of this.#annexes.values()) annex.ended(account, hint.sessionIds, hint.reason);
@@ -295,7 +327,9 @@ export class Hub implements AsyncDisposable {
       conversations,
       codec: this.#codec,
       sendMessage: (input, done) => submitMessage(conversations, input, done),
-      signal: (to, text, except) => this.router.signal(to, text, except),
+      signal: (to, text, options) => this.router.signal(to, text, options),
+      deviceIs: (session, status) => this.presence.deviceIs(session.principal.accountId, session, status),
+      givesMarks: async (account) => (await this.presence.settingsFor(account)).readReceipts,
     };
     const handle = this.#options.dispatch ?? dispatch;
     const ends = new Batcher<SessionId, SessionEnd | null>(
@@ -306,7 +340,9 @@ export class Hub implements AsyncDisposable {
       { most: 1_000, waiting: 100_000 },
     );
     return {
-      register: (account) => bus.register(node, account),
+      register: async (account) => {
+        await Promise.all([bus.register(node, account), this.presence.expect(account)]);
+      },
       unregister: (account) => {
         bus.unregister(node, account).catch((error) => observer.fault("directory", error));
       },
@@ -316,8 +352,14 @@ export class Hub implements AsyncDisposable {
         this.#counted(conversations.pages.behind({ deviceId, accountId, beyond })),
       read: ({ principal: { deviceId, accountId } }, conversationId, after, afterAt) =>
         conversations.pages.page({ deviceId, accountId, conversationId, after, afterAt }),
-      acknowledged: ({ principal: { deviceId, accountId } }, conversationId, seq, at) =>
-        conversations.cursors.acknowledge({ deviceId, accountId, conversationId, seq, at }),
+      acknowledged: ({ principal: { deviceId, accountId } }, conversationId, seq, at, others) => {
+        conversations.cursors.acknowledge({ deviceId, accountId, conversationId, seq, at });
+        if (others) this.#delivered.add(accountId, conversationId, seq);
+      },
+      fed: (session) => this.presence.came(session.principal.accountId, session),
+      caughtUp: (session) => this.presence.caughtUp(session.principal.accountId, session),
+      readReceipts: (account) => this.presence.settingsOf(account)?.readReceipts ?? false,
+      settingsChanged: (account) => this.presence.settingsChanged(account),
       deliver: (delivery) => this.router.deliver(delivery),
       left: (account) => {
         void conversations.cursors.flush();
@@ -327,6 +369,25 @@ export class Hub implements AsyncDisposable {
       onFault: observer.fault,
       now: () => steadyNow(clock),
     };
+  }
+
+  #makePresence(): Presence {
+    const { bus, node, clock, settings, contacts, presence, observer } = this.#options;
+    return new Presence({
+      ...{ settings, contacts, ...presence },
+      tell: (watcher, { of, status, lastSeen }) => {
+        const frame = { type: "presence_update", user_id: of, status, last_seen: lastSeen } as const;
+        const hint = { type: "signal", to: [watcher], text: this.#codec.encode(frame) } as const;
+        return this.#actors.tellIfStarted(watcher, hint, hint.text.length) === "accepted";
+      },
+      isHere: (account) => this.#actors.find(account) !== undefined,
+      connected: (accounts) => bus.connected(accounts),
+      setAway: (account, away) => bus.setAway(node, account, away),
+      send: (hint) => this.router.presence(hint),
+      now: () => steadyNow(clock),
+      today: () => new Date(clock.now()).toISOString().slice(0, 10),
+      onFault: (error) => observer.fault("presence", error),
+    });
   }
 
   #makeSessionDeps(): SessionDeps {
@@ -351,6 +412,7 @@ export class Hub implements AsyncDisposable {
       onFailure: (session, requestId, error) => observer.frameFailed(session, requestId, error),
       onClosed: (session, reason) => {
         if (!session.wasAuthenticated) this.#noLongerWaiting(session);
+        else this.presence.gone(session.principal.accountId, session);
         observer.closed(reason);
       },
       onGone: (session) => {

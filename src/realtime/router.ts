@@ -5,7 +5,8 @@
  */
 import type { Address, Delivery, Doorbell } from "../conversations/mod.ts";
 import type { AccountId, Codec, ConversationId, SessionId } from "../protocol/mod.ts";
-import type { Bus, Hint, NodeId } from "./bus.ts";
+import type { Bus, Hint, NodeId, SignalOptions } from "./bus.ts";
+import type { PresenceHint } from "./watched.ts";
 
 /** What a {@link Router} is made of. */
 export interface RouterOptions {
@@ -13,9 +14,11 @@ export interface RouterOptions {
   readonly bus: Bus;
   readonly codec: Codec;
   /** Tells the actor of a local account, if there is one. */
-  readonly tellLocal: (account: AccountId, hint: Hint, bytes: number) => void;
+  readonly tellLocal: (account: AccountId, hint: Exclude<Hint, PresenceHint>, bytes: number) => void;
   /** Tells the local feed of a public channel, if there is one. */
   readonly tellFeed: (channel: ConversationId, hint: Hint) => void;
+  /** Something is told of a person to people who may be here. */
+  readonly onPresence: (hint: PresenceHint) => void;
   /** Somebody changed who is in a conversation, or who is told what is said there. */
   readonly membersChanged: (conversationId: ConversationId) => void;
   /** Hints to this node may have been lost. */
@@ -76,9 +79,19 @@ export class Router {
     this.#send({ type: "doorbell", to, conversationId, seq, members: true });
   }
 
-  /** Sends a frame to whoever of these is connected, but not to the session `except`; it is kept nowhere. */
-  signal(to: readonly AccountId[], text: string, except?: SessionId): void {
-    this.#send({ type: "signal", to, text, ...(except === undefined ? {} : { except }) });
+  /** Sends a frame to whoever of these is connected; it is kept nowhere. */
+  signal(to: readonly AccountId[], text: string, options: SignalOptions = {}): void {
+    this.#send({ type: "signal", to, text, ...options });
+  }
+
+  /** Says how somebody is seen. */
+  presence(hint: PresenceHint): void {
+    this.#send(hint);
+  }
+
+  /** Says to the nodes of an account that it has set something about itself. */
+  settingsChanged(account: AccountId): void {
+    this.#send({ type: "settings", to: [account] });
   }
 
   /** Closes the sockets of ended sessions, on every node. */
@@ -95,6 +108,7 @@ export class Router {
   }
 
   #local(hint: Hint): void {
+    if (hint.type === "presence") return this.#options.onPresence(hint);
     const bytes = "text" in hint ? hint.text.length : 0;
     const { tellLocal, tellFeed } = this.#options;
     let count = hint.to.length;
@@ -116,7 +130,7 @@ export class Router {
       for (const [other, there] of await bus.locate(node, [...accounts])) {
         const connected = new Set(there);
         const theirs = hints
-          .map((hint) => ({ ...hint, to: hint.to.filter((account) => connected.has(account)) }))
+          .map((hint) => ({ ...hint, to: hint.to.filter((account) => connected.has(account)) }) as Hint)
           .filter((hint) => hint.to.length > 0);
         bus.publish(other, theirs);
       }

@@ -51,10 +51,18 @@ export interface UserActorDeps {
   ended(session: Session): Promise<SessionEnd | null>;
   list(session: Session, beyond: ConversationId | null): Promise<readonly BehindRow[]>;
   read(session: Session, id: ConversationId, after: number | null, afterAt: number | null): Promise<Page | null>;
-  acknowledged(session: Session, id: ConversationId, seq: number, at: number | null): void;
+  acknowledged(session: Session, id: ConversationId, seq: number, at: number | null, others: boolean): void;
   readonly stages: StageTimes;
   /** Delivers what was stored, after its receipt. */
   deliver(delivery: Delivery): void;
+  /** A socket is fed from now on. */
+  fed(session: Session): void;
+  /** A socket has all that it missed. */
+  caughtUp(session: Session): void;
+  /** Whether an account that is connected here gives and gets read marks; false where that is not known. */
+  readReceipts(account: AccountId): boolean;
+  /** An account that is connected here may have set something about itself. */
+  settingsChanged(account: AccountId): void;
   /** A socket has gone: its cursors should reach the database soon. */
   left(account: AccountId): void;
   onFault(what: string, error: unknown): void;
@@ -159,10 +167,13 @@ export class UserActor implements Behaviour<UserMessage> {
         for (const { feed } of this.#attachments) feed?.doorbell(message.conversationId, message.seq);
         return;
       case "signal":
+        if (message.readBy !== undefined && !this.#getsMarksOf(message.readBy)) return;
         for (const { session, feed } of this.#attachments) {
           if (feed !== null && session.principal.sessionId !== message.except) session.send(message.text);
         }
         return;
+      case "settings":
+        return this.#deps.settingsChanged(this.account);
       case "end_sessions":
         for (const { session } of this.#attachments) {
           if (message.sessionIds.includes(session.principal.sessionId))
@@ -381,12 +392,17 @@ export class UserActor implements Behaviour<UserMessage> {
     return true;
   }
 
+  #getsMarksOf(reader: AccountId): boolean {
+    return reader === this.account || this.#deps.readReceipts(this.account);
+  }
+
   #startFeed(attachment: Attachment): void {
     if (attachment.feed !== null) return;
     const { session } = attachment;
     const host = new ActorFeedHost(this.#deps, this.self, session);
     attachment.feed = new Feed(host, attachment.before);
     session.feed = attachment.feed;
+    this.#deps.fed(session);
     attachment.feed.start(attachment.claims);
     attachment.claims = NOTHING;
     this.#checkLiveness(attachment);

@@ -5,6 +5,7 @@ import type { Hint } from "./bus.ts";
 import type { Generation } from "./feed.ts";
 import type { SendPlace } from "./send_order.ts";
 import type { Session } from "./session.ts";
+import type { PresenceHint } from "./watched.ts";
 
 /** A frame that carries a message. */
 export type MessageFrame = Extract<ClientFrame, { type: "message" }>;
@@ -14,7 +15,7 @@ export type ReactionFrame = Extract<ClientFrame, { type: "reaction" }>;
 
 /** Everything that a user actor may be told. */
 export type UserMessage =
-  | Hint
+  | Exclude<Hint, PresenceHint>
   | { readonly type: "registered" }
   | { readonly type: "attach"; readonly session: Session }
   | { readonly type: "detach"; readonly session: Session }

@@ -89,11 +89,14 @@ export class Talks {
 
   /** Takes what is not stored. */
   signal(signal: Signal): void {
+    if (signal.type === "presence_update") return; // who is there is asked for with /who
     const talk = this.#talks.get(signal.conversation_id);
     if (talk === undefined) return;
     switch (signal.type) {
       case "message_read":
         return talk.reached(signal.user_id, "read", signal.seq);
+      case "message_delivered":
+        return talk.reached(signal.user_id, "delivered", signal.seq);
       case "settings": {
         const { muted_until, archived, pinned, first_seq: first } = signal;
         if (first > talk.conversation.first_seq) talk.timeline.forget(first);

@@ -393,6 +393,10 @@ export const FRAMES: Readonly<Record<ClientFrame["type"], FrameRow>> = {
     missing: ({ nothing }) => ({ type: "typing_stop", conversation_id: nothing }),
     outcomes: { ...signedInOnSocket("nothing"), ...notFound },
   },
+  presence_update: {
+    send: () => ({ type: "presence_update", status: "away" }),
+    outcomes: signedInOnSocket("nothing"),
+  },
   resume: {
     send: ({ group }) => ({ type: "resume", cursors: { [group]: 0 } }),
     missing: () => ({ type: "resume", cursors: { [uuidv7()]: 0 } }),

@@ -34,6 +34,7 @@ const MESSAGE = lettersOf("mess");
 const MEMBERSHIP = lettersOf("memb");
 const TYPING = lettersOf("typi");
 const CAUGHT_UP = lettersOf("caug");
+const PRESENCE = lettersOf("pres");
 const WELCOME = lettersOf("welc");
 const RECEIPT_SEQ_AT =
   '{"type":"receipt","conversation_id":"'.length + UUID_LENGTH + '","id":"'.length + UUID_LENGTH + '","seq":'.length;
@@ -41,6 +42,9 @@ const EVENT_SEQ_AT = '{"type":"message","conversation_id":"'.length + UUID_LENGT
 const SENT_ID_AT = '{"type":"message","id":"'.length;
 /** What follows the type of an event, so that `message_read` is not taken for one. */
 const QUOTE = 0x22;
+/** The first letter behind `message_`, and what it is in `message_delivered`. */
+const DELIVERED_AT = 8;
+const DELIVERED = 0x64;
 
 /** See the head of this file. */
 export class Seat {
@@ -120,12 +124,15 @@ export class Seat {
         if (inOrder(bytes, end)) this.#entry(numberAt(bytes, at + RECEIPT_SEQ_AT));
         return this.#watcher.receipt(this);
       case MESSAGE:
+        if (bytes[at + TYPE_AT + DELIVERED_AT] === DELIVERED) return; // message_delivered
         if (bytes[at + TYPE_AT + 7] === QUOTE) this.#entry(numberAt(bytes, at + EVENT_SEQ_AT));
         return this.#watcher.delivery(this);
       case MEMBERSHIP: // the conversation's first entry
         return this.#entry(seqIn(Buffer.from(bytes.subarray(at, end)).toString()));
       case TYPING:
         return this.#watcher.delivery(this);
+      case PRESENCE: // comes when it comes
+        return;
       case CAUGHT_UP:
         return this.#caughtUp.resolve();
       case WELCOME:

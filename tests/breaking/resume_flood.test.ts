@@ -37,6 +37,7 @@ test("Feed forgets a claim of what is not the caller's [RES-3]", () => {
     list: (generation) => feed.listed(generation, []),
     read: (generation, id) => void reads.push({ generation, id }),
     acknowledged: () => {},
+    caughtUp: () => {},
     now: () => 0,
   };
   const feed = new Feed(host);

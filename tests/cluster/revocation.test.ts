@@ -23,6 +23,8 @@ function silentBus(): Bus {
     register: (node, account) => bus.register(node, account),
     unregister: (node, account) => bus.unregister(node, account),
     locate: (node, accounts) => bus.locate(node, accounts),
+    setAway: (node, account, away) => bus.setAway(node, account, away),
+    connected: (accounts) => bus.connected(accounts),
     publish: () => {},
     [Symbol.asyncDispose]: () => bus[Symbol.asyncDispose](),
   };

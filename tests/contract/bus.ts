@@ -73,6 +73,31 @@ export function busContract(
       await waitUntil("the node that joined first is told", () => first.received.length === before + 1);
     });
 
+    test("connected() finds accounts at all nodes, also the one that asks, and away who is away at each", async () => {
+      const [here, both, away, nobody] = [newAccount(), newAccount(), newAccount(), newAccount()];
+      await first.bus.register(first.node, here);
+      for (const { bus, node } of [first, second]) {
+        await bus.register(node, both);
+        await bus.register(node, away);
+      }
+      const found = async () => [...(await first.bus.connected([here, both, away, nobody]))];
+      expect(new Map(await found())).toEqual(
+        new Map([here, both, away].map((account) => [account, "online"] as const)),
+      );
+      second.bus.setAway(second.node, both, true);
+      for (const { bus, node } of [first, second]) bus.setAway(node, away, true);
+      await waitUntil("one is away", async () => new Map(await found()).get(away) === "away");
+      expect(new Map(await found()).get(both)).toBe("online");
+      expect(await locate(first, [away])).toEqual(new Map([[second.node, [away]]]));
+      await first.bus.unregister(first.node, both);
+      await waitUntil("so is the other", async () => new Map(await found()).get(both) === "away");
+      second.bus.setAway(second.node, both, false);
+      await waitUntil("no more", async () => new Map(await found()).get(both) === "online");
+      for (const account of [here, away]) await first.bus.unregister(first.node, account);
+      for (const account of [both, away]) await second.bus.unregister(second.node, account);
+      await waitUntil("nobody is there", async () => (await found()).length === 0);
+    });
+
     test("register() twice is as once", async () => {
       const account = newAccount();
       await second.bus.register(second.node, account);

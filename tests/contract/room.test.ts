@@ -31,6 +31,8 @@ const deafBus = (): Bus => ({
   register: async () => {},
   unregister: async () => {},
   locate: async () => new Map(),
+  setAway: () => {},
+  connected: async () => new Map(),
   publish: () => {},
   [Symbol.asyncDispose]: async () => {},
 });

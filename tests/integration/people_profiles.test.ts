@@ -34,7 +34,7 @@ describe("a profile", () => {
       public_key: null,
       email,
       private_key_encrypted: null,
-      privacy: { last_seen: "contacts", findable: true },
+      privacy: { last_seen: "contacts", findable: true, read_receipts: true },
       created_at: me.created_at,
       updated_at: me.updated_at,
     });
@@ -64,6 +64,7 @@ describe("a profile", () => {
     await friend.dm(ann);
     await say(ann, { status: "away" });
     await (await ann.live()).close();
+    using _here = await ann.live(); // what somebody chose is shown while they are connected
     const today = /^\d{4}-\d\d-\d\d$/;
     await waitUntil("the day is noted", async () => (await see(ann, ann)).last_seen !== null);
     expect((await see(ann, ann)).last_seen).toMatch(today);
@@ -104,6 +105,7 @@ describe("a profile", () => {
     await say(ann, { status: "online" });
     const group = { conversation_type: "group", participant_ids: [ben.id, ...others.map(({ id }) => id)] };
     const { id } = (await ann.request("POST", "/api/conversations", group)).json;
+    using _here = await ann.live();
     expect((await see(ben, ann)).status).toBe("offline");
     await ann.request("DELETE", `/api/conversations/${id}/participants/${others[0]?.id}`);
     expect((await see(ben, ann)).status).toBe("online");

@@ -365,6 +365,8 @@ function slowToRegister(bus: Bus, opened: Promise<void>): Bus {
     register: (node, account) => opened.then(() => bus.register(node, account)),
     unregister: (node, account) => bus.unregister(node, account),
     locate: (node, accounts) => bus.locate(node, accounts),
+    setAway: (node, account, away) => bus.setAway(node, account, away),
+    connected: (accounts) => bus.connected(accounts),
     publish: (to, hints) => bus.publish(to, hints),
     [Symbol.asyncDispose]: () => bus[Symbol.asyncDispose](),
   };

@@ -35,6 +35,8 @@ beforeAll(async () => {
       register: (node, account) => bus.register(node, account),
       unregister: (node, account) => bus.unregister(node, account),
       locate: (node, accounts) => bus.locate(node, accounts),
+      setAway: (node, account, away) => bus.setAway(node, account, away),
+      connected: (accounts) => bus.connected(accounts),
       publish: (to, hints) => bus.publish(to, hints),
       [Symbol.asyncDispose]: () => bus[Symbol.asyncDispose](),
     } satisfies Bus,

@@ -28,6 +28,8 @@ function withFate(bus: Bus): Bus {
     register: (node, account) => bus.register(node, account),
     unregister: (node, account) => bus.unregister(node, account),
     locate: (node, accounts) => bus.locate(node, accounts),
+    setAway: (node, account, away) => bus.setAway(node, account, away),
+    connected: (accounts) => bus.connected(accounts),
     publish: (to, hints) => {
       if (fate === "drop") return;
       bus.publish(to, fate === "reverse" ? [...hints].reverse() : hints);

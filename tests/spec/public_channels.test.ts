@@ -29,6 +29,8 @@ function lossyBus(bus: Bus): Bus {
     register: (node, address) => bus.register(node, address),
     unregister: (node, address) => bus.unregister(node, address),
     locate: (node, addresses) => bus.locate(node, addresses),
+    setAway: (node, account, away) => bus.setAway(node, account, away),
+    connected: (accounts) => bus.connected(accounts),
     publish: (to, hints) => {
       if (!lossy) bus.publish(to, hints);
     },

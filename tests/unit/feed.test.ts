@@ -151,6 +151,7 @@ class World {
       encodeEvent: (entry: LogEntry) => event(entry.conversationId, entry.seq),
       list: (generation, beyond) => this.#list(generation, beyond),
       read: (generation, id, after) => this.#read(generation, id, after),
+      caughtUp: () => {},
       acknowledged: (id, seq) => {
         const log = this.log(id);
         log.acked = Math.max(log.acked, Math.min(seq, log.top));
@@ -434,6 +435,7 @@ describe("Feed", () => {
           }),
         ),
       acknowledged: () => {},
+      caughtUp: () => {},
       now: () => 0,
     });
     feed.start();

@@ -88,6 +88,7 @@ export class Tail {
           conversationId,
         ),
       acknowledged: () => {}, // nobody comes back to go on from here
+      caughtUp: () => {},
     };
   }
 
