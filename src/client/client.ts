@@ -14,7 +14,14 @@
  * Needs `fetch`, `crypto.subtle` and a `WebSocket`, as browsers, Bun and Node 22 have them. On
  * Node 20 pass one: `openSocket: (url) => new WebSocket(url)` with the package `ws`.
  */
-import type { AccountId, ConversationId, DeviceId, MessageId } from "../protocol/mod.ts";
+import {
+  type AccountId,
+  type ConversationId,
+  type DeviceId,
+  type DeviceStatus,
+  LIMITS,
+  type MessageId,
+} from "../protocol/mod.ts";
 import { Api, type HistoryPage, type HistoryQuery, signIn, signUp } from "./api.ts";
 import { Changes } from "./changes.ts";
 import { type ClientEvent, Composer } from "./composer.ts";
@@ -28,8 +35,10 @@ import type { PemKeys } from "./pem_encryption.ts";
 import { type Sendable, type SendOptions, Sends } from "./sends.ts";
 import type { OnSession, Session } from "./session_keeper.ts";
 import { SottoError } from "./sotto_error.ts";
+import { Statuses, type StatusUpdate } from "./statuses.ts";
 import type { ClientStore } from "./store.ts";
 import { systemTiming, type Timing } from "./timing.ts";
+import { Typing } from "./typing.ts";
 
 /** What every client may be told. Callbacks are called one at a time and never awaited. */
 export interface ClientOptions {
@@ -45,8 +54,13 @@ export interface ClientOptions {
   /** New tokens: store them, to `resume` after a restart. Awaited before they are used. */
   readonly onSession?: OnSession;
   readonly onStatus?: (status: ConnectionStatus) => void;
-  /** Somebody types or has read; own settings of a conversation changed on another device. */
+  /**
+   * Somebody types, was given something, has read it, or is seen as online, away, dnd or offline; own settings of a
+   * conversation changed on another device.
+   */
   readonly onSignal?: (signal: Signal) => void;
+  /** A message that this client sent has got further. */
+  readonly onMessageStatus?: (update: StatusUpdate) => void;
   /** A message that was sent before a restart, and that no promise waits for, has its receipt. */
   readonly onReceipt?: (receipt: Receipt) => void;
   /** Such a message was refused for good. */
@@ -84,6 +98,8 @@ export class SottoClient implements AsyncDisposable {
   readonly #contacts: Contacts;
   readonly #sends: Sends;
   readonly #changes: Changes;
+  readonly #statuses: Statuses;
+  readonly #typing: Typing;
   /** The last `send` of each conversation that is being prepared: the next one waits for it. */
   readonly #lines = new Map<ConversationId, Promise<unknown>>();
   #preparing = 0;
@@ -121,6 +137,14 @@ export class SottoClient implements AsyncDisposable {
     const contacts = new Contacts(api, store, http.timing);
     const composer = new Composer(api, contacts, options.keys);
     const sends = new Sends(composer, http.timing);
+    const tell = (call: () => void) => queueMicrotask(call);
+    const typing = new Typing(http.timing, (signal) => tell(() => options.onSignal?.(signal)));
+    const statuses = new Statuses({
+      self: () => api.tokens.session.userId,
+      conversation: (id) => composer.conversation(id),
+      page: async (id, after) => (await api.history(id, { after_seq: after, limit: LIMITS.pageEvents })).messages,
+      tell: (update) => tell(() => options.onMessageStatus?.(update)),
+    });
     const network = browserNetwork();
     const engine = await Engine.open(
       {
@@ -131,7 +155,7 @@ export class SottoClient implements AsyncDisposable {
         store,
         ...(network === undefined ? {} : { network }),
       },
-      observerOf(options, sends, composer),
+      observerOf(options, { sends, composer, statuses, typing }),
     );
     await options.onSession?.(session);
     return new SottoClient({
@@ -140,6 +164,8 @@ export class SottoClient implements AsyncDisposable {
       composer,
       contacts,
       sends,
+      statuses,
+      typing,
       changes: new Changes(api, composer, http.timing),
     });
   }
@@ -151,6 +177,8 @@ export class SottoClient implements AsyncDisposable {
     readonly contacts: Contacts;
     readonly sends: Sends;
     readonly changes: Changes;
+    readonly statuses: Statuses;
+    readonly typing: Typing;
   }) {
     this.api = parts.api;
     this.#engine = parts.engine;
@@ -158,6 +186,8 @@ export class SottoClient implements AsyncDisposable {
     this.#contacts = parts.contacts;
     this.#sends = parts.sends;
     this.#changes = parts.changes;
+    this.#statuses = parts.statuses;
+    this.#typing = parts.typing;
   }
 
   /** The tokens as they are now; they are secrets. */
@@ -248,9 +278,21 @@ export class SottoClient implements AsyncDisposable {
     return this.#engine.send({ type: "message_read", conversation_id: conversationId, seq });
   }
 
-  /** Says that the person types, or has ceased to. It may be lost. */
+  /**
+   * Says that the person types, or has ceased to. It may be lost. Call it with every key: it goes out once in three
+   * seconds, and where nothing is heard for six the others take it for ended. False when there is no connection.
+   */
   typing(conversationId: ConversationId, isTyping: boolean): boolean {
+    if (!this.#typing.shouldSay(conversationId, isTyping)) return this.status.state === "live";
     return this.#engine.send({ type: isTyping ? "typing_start" : "typing_stop", conversation_id: conversationId });
+  }
+
+  /**
+   * Says that the person is at this device, or away from it: who is away from all their devices is seen as `away`.
+   * Say it again after each connection. False when there is no connection.
+   */
+  setDeviceStatus(status: DeviceStatus): boolean {
+    return this.#engine.send({ type: "presence_update", status });
   }
 
   /** Accepts an account's new key after its fingerprint was compared; see `key_changed`. */
@@ -262,6 +304,7 @@ export class SottoClient implements AsyncDisposable {
   async close(): Promise<void> {
     if (this.#closed) return;
     this.#closed = true;
+    this.#typing[Symbol.dispose]();
     await this.#engine[Symbol.asyncDispose]();
     this.#sends.abandon(new SottoError("closed", "Open a new client: this one was closed"));
   }
@@ -280,8 +323,12 @@ export class SottoClient implements AsyncDisposable {
     this.#assertOpen();
     const { resolve, reject } = options;
     this.#sends.expect(message.id, { resolve, reject, content, renewedFrom: null });
+    this.#statuses.sending(conversationId, message.id);
     // Not stored, not sent: who waits hears why.
-    await this.#engine.enqueue(message).catch((error: unknown) => this.#sends.refused(message.id, error));
+    await this.#engine.enqueue(message).catch((error: unknown) => {
+      this.#statuses.failed(message.id);
+      this.#sends.refused(message.id, error);
+    });
   }
 
   #assertOpen(): void {
@@ -290,7 +337,15 @@ export class SottoClient implements AsyncDisposable {
   }
 }
 
-function observerOf(options: ClientOptions, sends: Sends, composer: Composer): EngineObserver {
+/** What the engine's news go through on their way to the app. */
+interface Listeners {
+  readonly sends: Sends;
+  readonly composer: Composer;
+  readonly statuses: Statuses;
+  readonly typing: Typing;
+}
+
+function observerOf(options: ClientOptions, { sends, composer, statuses, typing }: Listeners): EngineObserver {
   // A throw in a callback is the app's own: it ends in the runtime's handler and not in the engine.
   const tell = (call: () => void) => queueMicrotask(call);
   return {
@@ -300,20 +355,34 @@ function observerOf(options: ClientOptions, sends: Sends, composer: Composer): E
           new SottoError("stopped", "Sign in again: the session has ended", { details: { ...status.reason } }),
         );
       }
+      if (status.state === "live") void statuses.refresh();
       tell(() => options.onStatus?.(status));
     },
-    onSignal: (signal) => tell(() => options.onSignal?.(signal)),
+    onSignal: (signal) => {
+      if (signal.type === "typing_start" || signal.type === "typing_stop") return typing.heard(signal);
+      if (signal.type === "message_delivered" || signal.type === "message_read") statuses.marked(signal);
+      tell(() => options.onSignal?.(signal));
+    },
     onReceipt: (receipt) => {
+      statuses.received(receipt);
       if (!sends.received(receipt)) tell(() => options.onReceipt?.(receipt));
     },
     onRejected: (message, error) => {
+      statuses.failed(message.id);
       if (!sends.refused(message.id, error)) tell(() => options.onRejected?.(message.id, error));
     },
     onProblem: (error) => tell(() => options.onProblem?.(error)),
     onEntries: (entries) => {
-      for (const entry of entries) if (entry.type === "membership") composer.forget(entry.conversation_id);
+      for (const entry of entries) {
+        if (entry.type === "membership") composer.forget(entry.conversation_id);
+        if (entry.type === "message") typing.said(entry.conversation_id, entry.sender_id);
+      }
     },
-    renew: (message) => sends.renew(message),
+    renew: async (message) => {
+      const renewed = await sends.renew(message);
+      if (renewed !== undefined) statuses.sending(message.conversationId, renewed.id, message.id);
+      return renewed;
+    },
   };
 }
 

@@ -55,7 +55,7 @@ export class Composer {
     text: string,
     edits?: MessageId,
   ): Promise<{ readonly content: Partial<MessageContent>; readonly idBound: boolean }> {
-    const conversation = await this.#conversation(conversationId);
+    const conversation = await this.conversation(conversationId);
     if (conversation.encryption === "server") return { content: { content: text }, idBound: false };
     const keys = this.#keys;
     if (keys === undefined || conversation.encryption !== "opaque") {
@@ -93,7 +93,8 @@ export class Composer {
     return userId === this.#api.tokens.session.userId ? [keys.publicKey] : this.#contacts.signingKeys(userId);
   }
 
-  async #conversation(id: ConversationId): Promise<Conversation> {
+  /** A conversation, as it was when it was last asked for. */
+  async conversation(id: ConversationId): Promise<Conversation> {
     const known = this.#conversations.get(id);
     if (known !== undefined) return known;
     const conversation = await this.#api.conversation(id);

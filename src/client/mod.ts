@@ -44,5 +44,6 @@ export { RoomClient, type RoomEvent, type RoomOptions, registerForRoom } from ".
 export type { Sendable, SendOptions } from "./sends.ts";
 export type { OnSession, Session } from "./session_keeper.ts";
 export { type ClientErrorCode, SottoError, type SottoErrorOptions } from "./sotto_error.ts";
+export type { SendStatus, StatusUpdate } from "./statuses.ts";
 export type { ClientEntry, ClientStore, OutgoingMessage, StoreChange, StoredEntry, StoredState } from "./store.ts";
 export { systemTiming, type Timing } from "./timing.ts";
