@@ -40,8 +40,11 @@ const unreact = (who: Person, id: MessageId, emoji: string) =>
   who.request("DELETE", `/api/messages/${id}/reactions/${encodeURIComponent(emoji)}`);
 const page = async (who: Person, id: ConversationId): Promise<Frame[]> =>
   (await who.request("GET", `/api/conversations/${id}/messages?after_seq=0`)).json.messages;
-const shown = async (who: Person, id: ConversationId, message: MessageId): Promise<Frame> =>
-  (await page(who, id)).find((entry) => entry.id === message);
+/** A message on somebody's page, without how far it got: that is the caller's own to see. */
+async function shown(who: Person, id: ConversationId, message: MessageId): Promise<Frame> {
+  const { status: _, ...entry } = (await page(who, id)).find(({ id }) => id === message);
+  return entry;
+}
 const codeOf = ({ status, json }: HttpAnswer) => `${status} ${json?.error?.code}`;
 
 /** Every text that the server still holds of a conversation, and what it knows of its changes. */
