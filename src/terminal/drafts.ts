@@ -16,14 +16,16 @@ export interface FailedDraft {
 export interface ShownDraft {
   readonly id: MessageId;
   readonly text: string;
-  /** Whether the server has it: then its log shows it in a moment. */
-  readonly isStored: boolean;
+  /** On its way into the file; waiting for the server; stored, so that its log shows it in a moment. */
+  readonly state: "keeping" | "waiting" | "stored";
 }
 
 interface Item {
   readonly draft: Draft;
   /** The id in the log: another one where the first had grown too old. */
   finalId: MessageId;
+  /** Whether it would survive a crash. */
+  isKept: boolean;
   /** When it was noticed that the store has dropped it. */
   droppedAt: number | null;
 }
@@ -48,7 +50,7 @@ export class Drafts {
     this.#changed = changed;
     for (const draft of store.drafts) {
       if (draft.conversationId === ROOM_DRAFTS) continue; // said when the room is entered again
-      this.#items.push({ draft, finalId: draft.id, droppedAt: null });
+      this.#items.push({ draft, finalId: draft.id, isKept: true, droppedAt: null });
       if (!draft.handedOver) this.#enter(draft);
     }
   }
@@ -65,11 +67,11 @@ export class Drafts {
   shown(conversationId: ConversationId, isInLog: (id: MessageId) => boolean): readonly ShownDraft[] {
     const kept = new Set(this.#store.drafts.map(({ id }) => id));
     const now = Date.now();
-    for (const item of this.#items) if (!kept.has(item.draft.id)) item.droppedAt ??= now;
+    for (const item of this.#items) if (item.isKept && !kept.has(item.draft.id)) item.droppedAt ??= now;
     this.#items = this.#items.filter(({ droppedAt }) => droppedAt === null || now - droppedAt < LINGER_MS);
     return this.#items
       .filter(({ draft, finalId }) => draft.conversationId === conversationId && !isInLog(finalId))
-      .map(({ draft, droppedAt }) => ({ id: draft.id, text: draft.text, isStored: droppedAt !== null }));
+      .map((item) => ({ id: item.draft.id, text: item.draft.text, state: stateOf(item) }));
   }
 
   /** What was refused in a conversation since the start. */
@@ -81,9 +83,16 @@ export class Drafts {
   async add(conversationId: ConversationId, text: string): Promise<void> {
     const draft: Draft = { id: newMessageId(), conversationId, text, handedOver: false };
     const kept = this.#store.keepDraft(draft);
-    this.#items.push({ draft, finalId: draft.id, droppedAt: null });
+    const item: Item = { draft, finalId: draft.id, isKept: false, droppedAt: null };
+    this.#items.push(item);
     this.#enter(draft, kept);
-    await kept;
+    try {
+      await kept;
+      item.isKept = true;
+    } catch (error) {
+      this.#items = this.#items.filter((other) => other !== item);
+      throw error;
+    }
   }
 
   /** The lane takes a message in the order of the calls, and sends none that is not kept. */
@@ -118,4 +127,9 @@ export class Drafts {
     await this.#store.dropDraft(draft.id);
     this.#changed();
   }
+}
+
+function stateOf({ isKept, droppedAt }: Item): ShownDraft["state"] {
+  if (!isKept) return "keeping";
+  return droppedAt === null ? "waiting" : "stored";
 }

@@ -56,6 +56,8 @@ export class FileStore implements ClientStore {
   readonly #cursors: Map<ConversationId, number>;
   readonly #outgoing: Map<MessageId, OutgoingMessage>;
   readonly #drafts: Map<MessageId, Draft>;
+  /** Ids of drafts that are in the file. */
+  readonly #kept: Set<MessageId>;
   readonly #trusted: Map<AccountId, readonly string[]>;
   #seen: Set<string>;
   #entries: StoredEntry[];
@@ -76,6 +78,7 @@ export class FileStore implements ClientStore {
     this.#cursors = new Map(content.cursors);
     this.#outgoing = new Map(content.outgoing.map((message) => [message.id, message]));
     this.#drafts = new Map(content.drafts.map((draft) => [draft.id, draft]));
+    this.#kept = new Set(this.#drafts.keys());
     this.#trusted = new Map(content.trusted);
     this.#seen = new Set(content.seen);
     this.#entries = content.entries as StoredEntry[];
@@ -83,19 +86,24 @@ export class FileStore implements ClientStore {
     this.#place = content.place;
   }
 
-  /** What was typed and is not stored by the server, in the order in which it was typed. */
+  /**
+   * What was typed and is not stored by the server, in the order in which it was typed. Only what is in the
+   * file: what is shown as waiting must survive a crash.
+   */
   get drafts(): readonly Draft[] {
-    return [...this.#drafts.values()];
+    return [...this.#drafts.values()].filter(({ id }) => this.#kept.has(id));
   }
 
   /** Keeps what was typed; resolves once it would survive a crash. */
   async keepDraft(draft: Draft): Promise<void> {
     this.#drafts.set(draft.id, draft);
     await this.#save();
+    this.#kept.add(draft.id);
   }
 
   /** Forgets what was typed: it will not be sent. */
   async dropDraft(id: MessageId): Promise<void> {
+    this.#kept.delete(id);
     if (this.#drafts.delete(id)) await this.#save();
   }
 
@@ -110,6 +118,7 @@ export class FileStore implements ClientStore {
     for (const id of change.settled ?? []) {
       this.#outgoing.delete(id);
       this.#drafts.delete(id);
+      this.#kept.delete(id);
     }
     for (const message of change.outgoing ?? []) this.#takeOver(message);
     if (change.handled !== undefined) this.#handle(change.handled);

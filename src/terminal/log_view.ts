@@ -8,6 +8,7 @@ import type { Talk } from "./talk.ts";
 import { type Line, line, type Span, type Tone } from "./text_layout.ts";
 import type { Item, ItemReaction } from "./timeline.ts";
 
+const DRAFT_MARKS = { keeping: "…", waiting: "waiting", stored: "sent" } as const;
 const DAY_S = 24 * 60 * 60;
 /** People who are named beside one emoji. */
 const MOST_NAMED = 5;
@@ -37,7 +38,7 @@ function unsentLines(scene: ChatScene, talk: Talk, width: number): Line[] {
   return [
     ...scene.drafts
       .shown(id, (messageId) => talk.timeline.has(messageId))
-      .flatMap(({ text, isStored }) => own(text, { text: isStored ? "sent" : "waiting", tone: "dim" })),
+      .flatMap(({ text, state }) => own(text, { text: DRAFT_MARKS[state], tone: "dim" })),
     ...scene.drafts
       .failed(id)
       .flatMap(({ draft, error }) => own(draft.text, { text: `not sent: ${explain(error)}`, tone: "warn" })),

@@ -127,10 +127,11 @@ export class RoomPage implements Page, AsyncDisposable {
 
   async #keep(text: string): Promise<void> {
     const draft: Draft = { id: newMessageId(), conversationId: ROOM_DRAFTS, text, handedOver: false };
-    // In the order in which it was typed: the client has it at once, and the file before the line is drawn.
+    // In the order in which it was typed: the client has it at once. It is shown once the file has it.
     const kept = this.#options.store.keepDraft(draft);
     void this.#say(draft, kept);
     await kept.catch((error: unknown) => this.#tell(error));
+    this.#options.redraw();
   }
 
   async #say(draft: Draft, kept: Promise<void> = Promise.resolve()): Promise<void> {

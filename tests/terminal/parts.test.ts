@@ -203,6 +203,17 @@ describe("FileStore", () => {
     expect([last.drafts, (await last.load()).outgoing]).toEqual([[], []]);
   });
 
+  test("shows a draft only once it would survive a crash: killed before, what was shown as waiting was lost", async () => {
+    await using home = await homeFolder();
+    const store = await FileStore.open(join(home.path, "state.json"));
+    const draft = { id: newMessageId(), conversationId: C, text: "typed", handedOver: false };
+    const kept = store.keepDraft(draft);
+    expect(store.drafts).toEqual([]);
+    await kept;
+    expect(store.drafts).toEqual([draft]);
+    expect((await FileStore.open(join(home.path, "state.json"))).drafts).toEqual([draft]);
+  });
+
   test("forgets entries that were shown, and says so when it cannot write", async () => {
     const home = await homeFolder();
     const store = await FileStore.open(join(home.path, "state.json"));
