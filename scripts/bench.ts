@@ -25,6 +25,7 @@ import { signIn } from "../tests/bench/sign_in.ts";
 import { w1 } from "../tests/bench/w1.ts";
 import { w2 } from "../tests/bench/w2.ts";
 import { w2b } from "../tests/bench/w2b.ts";
+import { w3 } from "../tests/bench/w3.ts";
 import { w4 } from "../tests/bench/w4.ts";
 import { w9 } from "../tests/bench/w9.ts";
 import { createTestDatabase, disposeDatabaseServer } from "../tests/support/postgres.ts";
@@ -34,6 +35,7 @@ const WORKLOADS: Readonly<Record<string, (bench: Bench) => Promise<void>>> = {
   w1,
   w2,
   w2b,
+  w3,
   w4,
   w9,
   sign_in: signIn,

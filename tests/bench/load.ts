@@ -2,6 +2,7 @@
  * The load generator: a process of its own that holds the sockets, so that what it costs is counted
  * apart. It takes one order after another from the process that started it; see `load_process.ts`.
  */
+import { FanOut } from "./fan_out.ts";
 import type { LoadAnswer, LoadOrder } from "./load_process.ts";
 import { Seat } from "./seat.ts";
 import { Traffic } from "./traffic.ts";
@@ -14,6 +15,8 @@ const ACK_PARTS = 10;
 
 let seats: Seat[] = [];
 let traffic = new Traffic([]);
+/** In place of the traffic, once it was asked for. */
+let fanOut: FanOut | null = null;
 const faults: string[] = [];
 
 process.on("message", async (order: LoadOrder) => {
@@ -37,6 +40,9 @@ async function obey(order: LoadOrder): Promise<LoadAnswer> {
       return { ms: await connect(order), faults };
     case "run":
       return { traffic: await traffic.run(order.plan), faults };
+    case "fan_out":
+      fanOut ??= new FanOut(seats, order.senders);
+      return { fanOut: await fanOut.run(order.plan), faults };
     case "catch_up":
       return { ...(await catchUp(order)), faults };
     case "close":
@@ -53,14 +59,15 @@ async function connect({ urls, plans, size, speaks }: Extract<LoadOrder, { do: "
   seats = plans.map(
     (plan) =>
       new Seat(plan, size, {
-        receipt: (seat) => traffic.receipt(seat),
-        delivery: (seat) => traffic.delivery(seat),
+        receipt: (seat, stands) => (fanOut ?? traffic).receipt(seat, stands),
+        delivery: (seat) => (fanOut ?? traffic).delivery(seat),
         fault: (text) => {
           if (faults.length < 20) faults.push(text);
         },
       }),
   );
   traffic = new Traffic(seats);
+  fanOut = null;
   const begun = performance.now();
   const addresses = urls.map((url) => new URL(url));
   let next = 0;

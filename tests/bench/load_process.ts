@@ -1,5 +1,6 @@
 /** The load generator as its starter sees it: orders go in, answers come back, one at a time. */
 import { join } from "node:path";
+import type { FanOutPlan, FanOutResult } from "./fan_out.ts";
 import type { SeatPlan } from "./seat.ts";
 import type { TrafficPlan, TrafficResult } from "./traffic.ts";
 
@@ -16,6 +17,7 @@ export type LoadOrder =
       readonly speaks: boolean;
     }
   | { readonly do: "run"; readonly plan: TrafficPlan }
+  | { readonly do: "fan_out"; readonly senders: number; readonly plan: FanOutPlan }
   | { readonly do: "catch_up"; readonly url: string; readonly plans: readonly SeatPlan[] }
   | { readonly do: "close" };
 
@@ -26,6 +28,7 @@ export interface LoadAnswer {
   readonly entries?: number;
   readonly firsts?: readonly number[];
   readonly traffic?: TrafficResult;
+  readonly fanOut?: FanOutResult;
   readonly faults: readonly string[];
 }
 
@@ -69,6 +72,13 @@ export class LoadProcess implements Disposable {
     const { traffic, faults } = await this.order({ do: "run", plan });
     if (traffic === undefined || faults.length > 0) throw new Error(`The traffic went wrong: ${faults.join(" | ")}`);
     return traffic;
+  }
+
+  /** Lets the first seats send to everybody in turn; throws as {@link run} does. */
+  async fanOut(senders: number, plan: FanOutPlan): Promise<FanOutResult> {
+    const { fanOut, faults } = await this.order({ do: "fan_out", senders, plan });
+    if (fanOut === undefined || faults.length > 0) throw new Error(`The fan-out went wrong: ${faults.join(" | ")}`);
+    return fanOut;
   }
 
   [Symbol.dispose](): void {

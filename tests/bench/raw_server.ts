@@ -1,11 +1,12 @@
 /**
  * Raw Bun with nothing behind it: what the runtime itself can do on this machine. `/echo` gives a
- * frame back, `/relay` gives it to the other socket of the pair; the bearer token says which pair.
+ * frame back, `/relay` gives it to the other socket of the pair, `/publish` to every socket; the
+ * bearer token says which pair.
  * Prints its port.
  */
 
 interface RawData {
-  readonly echo: boolean;
+  readonly kind: string;
   readonly pair: string;
   peer: Bun.ServerWebSocket<RawData> | null;
 }
@@ -16,8 +17,11 @@ const server = Bun.serve<RawData>({
   hostname: "127.0.0.1",
   port: 0,
   fetch(request, self) {
-    const echo = new URL(request.url).pathname === "/echo";
-    const data: RawData = { echo, pair: request.headers.get("authorization") ?? "", peer: null };
+    const data: RawData = {
+      kind: new URL(request.url).pathname.slice(1),
+      pair: request.headers.get("authorization") ?? "",
+      peer: null,
+    };
     return self.upgrade(request, { data }) ? undefined : new Response("", { status: 426 });
   },
   websocket: {
@@ -25,8 +29,9 @@ const server = Bun.serve<RawData>({
     sendPings: false,
     perMessageDeflate: false,
     open(socket) {
-      const { echo, pair } = socket.data;
-      if (echo) return;
+      const { kind, pair } = socket.data;
+      if (kind === "echo") return;
+      if (kind === "publish") return void socket.subscribe("everybody");
       const other = alone.get(pair);
       if (other === undefined) {
         alone.set(pair, socket);
@@ -37,7 +42,8 @@ const server = Bun.serve<RawData>({
       other.data.peer = socket;
     },
     message(socket, text) {
-      (socket.data.echo ? socket : socket.data.peer)?.send(text);
+      if (socket.data.kind === "publish") server.publish("everybody", text);
+      else (socket.data.kind === "echo" ? socket : socket.data.peer)?.send(text);
     },
   },
 });

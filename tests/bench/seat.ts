@@ -17,8 +17,8 @@ export interface SeatPlan {
 
 /** What a seat's owner is told. */
 export interface SeatWatcher {
-  /** A receipt came: the oldest send without one is stored. */
-  receipt(seat: Seat): void;
+  /** A receipt came: the oldest send without one is stored. `stands`: it stands for the event, which will not come. */
+  receipt(seat: Seat, stands: boolean): void;
   /** An event, a typing frame, or whatever a raw server sent. */
   delivery(seat: Seat): void;
   /** Something that should not happen. */
@@ -120,9 +120,11 @@ export class Seat {
 
   #text(bytes: Uint8Array, at: number, end: number): void {
     switch (fourAt(bytes, at + TYPE_AT)) {
-      case RECEIPT:
-        if (inOrder(bytes, end)) this.#entry(numberAt(bytes, at + RECEIPT_SEQ_AT));
-        return this.#watcher.receipt(this);
+      case RECEIPT: {
+        const stands = inOrder(bytes, end);
+        if (stands) this.#entry(numberAt(bytes, at + RECEIPT_SEQ_AT));
+        return this.#watcher.receipt(this, stands);
+      }
       case MESSAGE:
         if (bytes[at + TYPE_AT + DELIVERED_AT] === DELIVERED) return; // message_delivered
         if (bytes[at + TYPE_AT + 7] === QUOTE) this.#entry(numberAt(bytes, at + EVENT_SEQ_AT));

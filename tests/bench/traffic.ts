@@ -73,7 +73,7 @@ export class Traffic {
   }
 
   /** A receipt came to a sender. */
-  receipt(seat: Seat): void {
+  receipt(seat: Seat, _stands: boolean): void {
     const meant = seat.waiting[seat.answered++];
     if (meant === undefined) return;
     if (this.#counting) {
@@ -184,6 +184,7 @@ export function percentiles(times: readonly number[]): Percentiles {
   return { p50: at(0.5), p99: at(0.99), most: sorted.at(-1) ?? 0 };
 }
 
-function pause(ms: number): Promise<void> {
+/** Waits. */
+export function pause(ms: number): Promise<void> {
   return new Promise((resolve) => setTimeout(resolve, ms));
 }
