@@ -23,7 +23,21 @@ const ALLOWED: Readonly<Record<string, readonly string[]>> = {
   http: ["protocol", "platform", "realtime", ...SLICES],
   config: ["platform"],
   "config.ts": ["config", "platform"],
-  "app.ts": ["protocol", "platform", "actor", "realtime", "compat", "http", "config.ts", "../package.json", ...SLICES],
+  "app.ts": [
+    ...[
+      "protocol",
+      "platform",
+      "actor",
+      "realtime",
+      "compat",
+      "http",
+      "config.ts",
+      "app_observers.ts",
+      "../package.json",
+    ],
+    ...SLICES,
+  ],
+  "app_observers.ts": ["platform", "realtime"],
   "main.ts": ["app.ts", "config.ts", "platform"],
   admin: ["config.ts", "platform", "protocol", ...SLICES],
 };

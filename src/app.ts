@@ -19,6 +19,14 @@ import {
 import { accountRoutes } from "./accounts/routes.ts";
 import { purgeAudit } from "./administration/mod.ts";
 import { announcementRoutes } from "./administration/routes.ts";
+import {
+  faultReporter,
+  hubObserver,
+  logObserver,
+  type OnFault,
+  requestObserver,
+  stageObserver,
+} from "./app_observers.ts";
 import { relayBodyRules, relayOperations, relayRoutes } from "./compat/relay/mod.ts";
 import { openRoom, roomOperations, roomRoutes, roomSocket } from "./compat/room/mod.ts";
 import type { Config } from "./config.ts";
@@ -121,8 +129,6 @@ export interface App extends AsyncDisposable {
   drain(): Promise<void>;
 }
 
-/** From a tenth of a millisecond to ten seconds. */
-const STAGE_SECONDS = [0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 10];
 const PURGE_MS = 10 * 60_000;
 /** What requests under way are given when the server ends. */
 const LAST_ANSWERS_MS = 2_000;
@@ -137,7 +143,7 @@ interface Ground {
   readonly log: Log;
   readonly metrics: Metrics;
   readonly limiter: RateLimiter;
-  readonly onFault: (part: string, error: unknown) => void;
+  readonly onFault: OnFault;
   /** Takes what was started apart again, last first. */
   readonly started: AsyncDisposableStack;
 }
@@ -427,11 +433,7 @@ function listen({ config, started }: Ground, server: AnyElysia, hub: Hub): NonNu
 }
 
 /** How this node meets others. */
-function openBus(
-  { redisUrl }: Config,
-  onFault: (part: string, error: unknown) => void,
-  onStage: HubObserver["stage"],
-): Bus {
+function openBus({ redisUrl }: Config, onFault: OnFault, onStage: HubObserver["stage"]): Bus {
   if (redisUrl === null) return new MemoryBus();
   return new RedisBus({ url: redisUrl, newToken: uuidv7, onFault: (error) => onFault("bus", error), onStage });
 }
@@ -464,67 +466,4 @@ async function stopListening(server: NonNullable<AnyElysia["server"]>): Promise<
   await Promise.race([server.stop(), late.promise]);
   clearTimeout(timer);
   await server.stop(true);
-}
-
-function faultReporter(log: Log, metrics: Metrics) {
-  const faults = metrics.counter("sotto_faults_total", "Faults of a part that the server lives through", ["part"]);
-  return (part: string, error: unknown): void => {
-    faults.increase({ part });
-    log.warn({ part, err: error }, "A part failed; what it held is tried again");
-  };
-}
-
-function logObserver(metrics: Metrics, onFault: (part: string, error: unknown) => void) {
-  const events = metrics.counter("sotto_log_events_total", "Events answered by the log", ["status"]);
-  const sizes = metrics.histogram("sotto_log_batch_events", "Events in a batch", [], [1, 4, 16, 64, 256]);
-  const times = metrics.histogram("sotto_log_batch_seconds", "Time from sending a batch to its commit");
-  const waits = metrics.histogram("sotto_log_wait_seconds", "Time that the first event of a batch waited to be sent");
-  return {
-    batch: (count: number, milliseconds: number, waited: number) => {
-      sizes.observe(count);
-      times.observe(milliseconds / 1_000);
-      waits.observe(waited / 1_000);
-    },
-    settled: (status: string) => events.increase({ status }),
-    fault: (error: unknown) => onFault("log", error),
-  };
-}
-
-function hubObserver(
-  log: Log,
-  metrics: Metrics,
-  onFault: (part: string, error: unknown) => void,
-): Omit<HubObserver, "stage"> {
-  const opened = metrics.counter("sotto_sockets_opened_total", "Sockets opened");
-  const closed = metrics.counter("sotto_sockets_closed_total", "Sockets closed", ["reason"]);
-  const failures = metrics.counter("sotto_actor_failures_total", "Messages that made an actor fail");
-  return {
-    opened: () => opened.increase(),
-    closed: (reason) => closed.increase({ reason }),
-    actorFailed: (account, error) => {
-      failures.increase();
-      log.error({ account, err: error }, "An actor failed and was restarted");
-    },
-    frameFailed: (session, requestId, error) => {
-      const account = session?.wasAuthenticated === true ? session.principal.accountId : null;
-      log.error({ requestId, account, err: error }, "A frame failed");
-    },
-    fault: onFault,
-  };
-}
-
-function stageObserver(metrics: Metrics): HubObserver["stage"] {
-  const help = "Time of a stage of a message's path, of one message in 64; of each turn's look_up and publish";
-  const times = metrics.histogram("sotto_stage_seconds", help, ["stage"], STAGE_SECONDS);
-  return (stage, milliseconds) => times.observe({ stage }, milliseconds / 1_000);
-}
-
-function requestObserver(metrics: Metrics) {
-  const times = metrics.histogram("sotto_http_seconds", "Time to answer a request", ["method", "route", "status"]);
-  return {
-    onAnswered: (answered: { method: string; route: string; status: number; seconds: number }): void => {
-      const { method, route, status, seconds } = answered;
-      times.observe({ method, route, status: String(status) }, seconds);
-    },
-  };
 }
