@@ -855,7 +855,7 @@ begin
   end if;
 
   select * into v_target from events e
-  where e.kept = v_kept and e.day = p_day and e.conversation = p_conversation and e.seq = p_target;
+  where e.day = p_day and e.conversation = p_conversation and e.seq = p_target;
   v_refused := change_refusal(v_head, v_target, p_actor, p_kind, v_now);
   if v_refused = 0 and p_kind = 6 then
     select * into v_old from reactions r
@@ -889,12 +889,13 @@ begin
   if p_kind = 4 then
     insert into edits (conversation, target_seq, seq, day, kept) values (p_conversation, p_target, v_seq, v_day, v_kept);
   elsif p_kind = 5 then
-    perform erase_message(p_conversation, p_target, p_day, v_kept);
+    -- Its tree is its own: the retention may have changed since it was stored.
+    perform erase_message(p_conversation, p_target, p_day, v_target.kept);
   else
     insert into reactions (conversation, target_seq, account, emoji, present, seq, day, kept, expires_at)
     values (p_conversation, p_target, p_actor, p_emoji, p_present, v_seq, v_day, v_kept, v_target.expires_at)
     on conflict (conversation, target_seq, account, emoji)
-      do update set present = excluded.present, seq = excluded.seq, day = excluded.day;
+      do update set present = excluded.present, seq = excluded.seq, day = excluded.day, kept = excluded.kept;
     update events e set body = null, reason = 1
     where e.kept = v_old.kept and e.day = v_old.day and e.conversation = p_conversation and e.seq = v_old.seq and e.body is not null;
   end if;
@@ -944,7 +945,6 @@ begin
   update members m
   set joined_seq = v_head.last_seq + 1, counted_read = v_head.counted, archived = false, changed_at = clock_timestamp()
   where m.conversation = p_conversation and m.account = p_account and m.left_seq is null and m.joined_seq <= v_head.last_seq;
-  delete from confirmations f where f.conversation = p_conversation and f.account = p_account;
   return 0;
 end $function$;
 
@@ -1137,6 +1137,7 @@ declare
   v_from bigint;
   v_last bigint := (select c.last_seq from conversations c where c.id = p_conversation);
 begin
+  perform 1 from conversations c where c.id = p_conversation for no key update; -- first, as everybody does
   select e.emptied_seq into v_from from endings e where e.conversation = p_conversation for update;
   if not found then return true; end if;
   update events e set body = null, reason = 1
@@ -1315,6 +1316,13 @@ CREATE OR REPLACE FUNCTION public.forget_member(p_conversation uuid, p_account u
 AS $function$
 begin
   perform 1 from conversations c where c.id = p_conversation for no key update;
+  update members m
+  set counted_read = c.counted, changed_at = clock_timestamp(),
+      joined_seq = case when w.hidden then c.last_seq + 1 else m.joined_seq end
+  from conversations c,
+       (select x.reader, bool_or(x.from_seq = 1 and x.to_seq is null) as hidden from withheld x
+        where x.conversation = p_conversation and x.sender = p_account group by x.reader) w
+  where c.id = p_conversation and m.conversation = c.id and m.account = w.reader and m.left_seq is null;
   delete from withheld w where w.conversation = p_conversation and (w.reader = p_account or w.sender = p_account);
   delete from confirmations f where f.conversation = p_conversation and f.account = p_account;
   delete from device_cursors d where d.conversation = p_conversation and d.account = p_account;

@@ -107,7 +107,7 @@ begin
   end if;
 
   select * into v_target from events e
-  where e.kept = v_kept and e.day = p_day and e.conversation = p_conversation and e.seq = p_target;
+  where e.day = p_day and e.conversation = p_conversation and e.seq = p_target;
   v_refused := change_refusal(v_head, v_target, p_actor, p_kind, v_now);
   if v_refused = 0 and p_kind = 6 then
     select * into v_old from reactions r
@@ -141,12 +141,13 @@ begin
   if p_kind = 4 then
     insert into edits (conversation, target_seq, seq, day, kept) values (p_conversation, p_target, v_seq, v_day, v_kept);
   elsif p_kind = 5 then
-    perform erase_message(p_conversation, p_target, p_day, v_kept);
+    -- Its tree is its own: the retention may have changed since it was stored.
+    perform erase_message(p_conversation, p_target, p_day, v_target.kept);
   else
     insert into reactions (conversation, target_seq, account, emoji, present, seq, day, kept, expires_at)
     values (p_conversation, p_target, p_actor, p_emoji, p_present, v_seq, v_day, v_kept, v_target.expires_at)
     on conflict (conversation, target_seq, account, emoji)
-      do update set present = excluded.present, seq = excluded.seq, day = excluded.day;
+      do update set present = excluded.present, seq = excluded.seq, day = excluded.day, kept = excluded.kept;
     update events e set body = null, reason = 1
     where e.kept = v_old.kept and e.day = v_old.day and e.conversation = p_conversation and e.seq = v_old.seq and e.body is not null;
   end if;

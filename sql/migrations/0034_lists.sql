@@ -64,7 +64,6 @@ begin
   update members m
   set joined_seq = v_head.last_seq + 1, counted_read = v_head.counted, archived = false, changed_at = clock_timestamp()
   where m.conversation = p_conversation and m.account = p_account and m.left_seq is null and m.joined_seq <= v_head.last_seq;
-  delete from confirmations f where f.conversation = p_conversation and f.account = p_account;
   return 0;
 end $$;
 
@@ -88,4 +87,28 @@ begin
     where m.conversation = v_id and m.account = p_blocker and m.left_seq is null;
     return query select v_id, v_seq;
   end loop;
+end $$;
+
+-- As 0025. What a block withheld does not come up as unread, nor a dm that it hid, when the blocked goes.
+create or replace function forget_member(p_conversation uuid, p_account uuid) returns void
+language plpgsql volatile set lock_timeout = '2s' as $$
+begin
+  perform 1 from conversations c where c.id = p_conversation for no key update;
+  update members m
+  set counted_read = c.counted, changed_at = clock_timestamp(),
+      joined_seq = case when w.hidden then c.last_seq + 1 else m.joined_seq end
+  from conversations c,
+       (select x.reader, bool_or(x.from_seq = 1 and x.to_seq is null) as hidden from withheld x
+        where x.conversation = p_conversation and x.sender = p_account group by x.reader) w
+  where c.id = p_conversation and m.conversation = c.id and m.account = w.reader and m.left_seq is null;
+  delete from withheld w where w.conversation = p_conversation and (w.reader = p_account or w.sender = p_account);
+  delete from confirmations f where f.conversation = p_conversation and f.account = p_account;
+  delete from device_cursors d where d.conversation = p_conversation and d.account = p_account;
+  -- dm_key is made from the two ids; nobody can ask for a dm with somebody who is gone.
+  update conversations c set created_by = nullif(c.created_by, p_account), dm_key = null where c.id = p_conversation;
+  if not exists (select from members m where m.conversation = p_conversation and m.left_seq is null) then
+    update conversations c set name = null, data_key = null, created_by = null, purged_seq = c.last_seq
+    where c.id = p_conversation;
+  end if;
+  delete from members m where m.conversation = p_conversation and m.account = p_account;
 end $$;

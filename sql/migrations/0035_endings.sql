@@ -72,6 +72,7 @@ declare
   v_from bigint;
   v_last bigint := (select c.last_seq from conversations c where c.id = p_conversation);
 begin
+  perform 1 from conversations c where c.id = p_conversation for no key update; -- first, as everybody does
   select e.emptied_seq into v_from from endings e where e.conversation = p_conversation for update;
   if not found then return true; end if;
   update events e set body = null, reason = 1

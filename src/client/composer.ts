@@ -98,6 +98,8 @@ export class Composer {
     const known = this.#conversations.get(id);
     if (known !== undefined) return known;
     const conversation = await this.#api.conversation(id);
+    // Who comes to a channel and who goes is no entry of its log: nothing would say that this is out of date.
+    if (conversation.conversation_type === "channel" && conversation.encryption === "opaque") return conversation;
     if (this.#conversations.size >= MOST_CACHED) this.#conversations.clear();
     this.#conversations.set(id, conversation);
     return conversation;

@@ -42,6 +42,7 @@ const Refusal = z.looseObject({
   ref: z.unknown(),
   details: z.looseObject({ retry_after_ms: z.number().optional() }).optional(),
 });
+const Stored = z.looseObject({ type: z.literal("stored"), id: z.string() });
 const Shown = RoomMessage.extend({ type: z.literal("message") });
 
 const FIRST_PAGE = 50;
@@ -188,6 +189,12 @@ export class RoomClient implements AsyncDisposable {
     if (message.success) {
       if (this.#held === undefined) this.#show(message.data);
       else this.#held.push(message.data);
+      return;
+    }
+    const stored = Stored.safeParse(frame);
+    if (stored.success) {
+      const own = this.#sayings.find(({ id }) => id === stored.data.id);
+      if (own !== undefined) this.#settle(own).resolve();
       return;
     }
     const presence = Presence.safeParse(frame);

@@ -5,7 +5,7 @@
  */
 import type { Sql } from "../platform/postgres.ts";
 import type { AccountId, ConversationId, Role } from "../protocol/mod.ts";
-import { type Appended, isLockTimeout, placeOf } from "./event_log_store.ts";
+import { type Appended, isLockTimeout, isTransactionLoss, placeOf } from "./event_log_store.ts";
 import { bytes, type MembershipEvent, ROLES } from "./membership_store.ts";
 
 /** One change of a conversation, with its event: its own fields, or a member's role. */
@@ -185,7 +185,7 @@ async function unlessBusy<Found>(call: () => Promise<Found[]>): Promise<Found | 
     if (row === undefined) throw new Error("Answer a change of a conversation: no row came back");
     return row;
   } catch (error) {
-    if (isLockTimeout(error)) return "busy";
+    if (isLockTimeout(error) || isTransactionLoss(error)) return "busy";
     throw error;
   }
 }

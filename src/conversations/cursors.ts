@@ -28,6 +28,8 @@ export class CursorWriter implements AsyncDisposable {
   #reads = new Map<string, ReadCursor>();
   #connection: Connection | undefined;
   #flushing: Promise<void> | undefined;
+  /** The flush that begins when that one is over. */
+  #next: Promise<void> | undefined;
 
   constructor(db: Database, options: CursorWriterOptions) {
     this.#db = db;
@@ -55,19 +57,25 @@ export class CursorWriter implements AsyncDisposable {
 
   /** Writes all that waits. Never rejects: what could not be written waits for the next time. */
   async flush(): Promise<void> {
-    // What came in while a flush was under way goes with the one after it.
-    while (this.#flushing !== undefined) await this.#flushing;
-    if (this.#devices.size === 0 && this.#reads.size === 0) return;
-    this.#flushing = this.#write().finally(() => {
-      this.#flushing = undefined;
-    });
-    await this.#flushing;
+    // What came in while a flush was under way goes with the one after it, which is one for all who wait.
+    this.#next ??= this.#flushNext();
+    await this.#next;
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
     clearInterval(this.#timer);
     await this.flush();
     await this.#connection?.[Symbol.asyncDispose]();
+  }
+
+  async #flushNext(): Promise<void> {
+    await this.#flushing;
+    this.#next = undefined;
+    if (this.#devices.size === 0 && this.#reads.size === 0) return;
+    this.#flushing = this.#write().finally(() => {
+      this.#flushing = undefined;
+    });
+    await this.#flushing;
   }
 
   async #write(): Promise<void> {

@@ -207,7 +207,11 @@ const VISIBLE = `(r.shared or exists (select 1 from members m where m.conversati
 /** One entry more than the limit is looked at; it and those beyond the bytes are only counted. */
 function historyStatement(beyond: ">" | "<", order: "asc" | "desc"): string {
   return `
-with reader as materialized (select seen_seqs($1, $2) as seen, withheld_seqs($1, $2) as withheld, $6 and is_shared_with($1, $2) as shared)
+with reader as materialized (
+  select s.*, greatest(c.purged_seq + 1, case when not s.shared then lower(s.seen) end) as first
+  from conversations c,
+       (select seen_seqs($1, $2) as seen, withheld_seqs($1, $2) as withheld, $6 and is_shared_with($1, $2) as shared) s
+  where c.id = $1)
 select p.conversation, p.seq, p.id, p.sender, p.kind, p.at, p.expires_at, p.expired, p.edit_id, p.edit_at, p.hidden, p.found,
        case when p.expired or p.hidden or (p.kind in (1, 4, 5, 6) and p.sender <> $2 and p.withheld @> p.seq)
             then null else p.body end as body
@@ -221,7 +225,7 @@ from (
     from reader r
     cross join lateral (
       select e.conversation, e.seq, e.id, e.sender, e.kind, e.at, e.expires_at, e.body from events e
-      where e.conversation = $1 and e.seq ${beyond} $3 and ${VISIBLE}
+      where e.conversation = $1 and e.seq >= r.first and e.seq ${beyond} $3 and ${VISIBLE}
       order by e.seq ${order} limit $4 + 1) e
     left join lateral newest_edit($1, e.seq, r.seen, case when e.sender <> $2 then r.withheld end) d
       on e.kind = 1 and e.body is not null

@@ -54,7 +54,7 @@ export async function lastSeqOf(sql: Sql, id: ConversationId): Promise<number> {
 
 /**
  * Removes the bodies of what somebody said, and of notices about them, from a stretch of a log. Who was
- * a member when stays, as it does for everybody. Index: events (conversation, seq).
+ * a member when stays, as it does for everybody, and so do deletions: who was away has to hear of them. Index: events (conversation, seq).
  */
 export async function eraseBodies(
   sql: Sql,
@@ -67,7 +67,7 @@ export async function eraseBodies(
 ): Promise<void> {
   await sql.query(
     `update events set body = null, reason = 1
-     where conversation = $1 and seq >= $3 and seq <= $4 and sender = $2 and kind <> 2 and body is not null`,
+     where conversation = $1 and seq >= $3 and seq <= $4 and sender = $2 and kind not in (2, 5) and body is not null`,
     [of.conversationId, of.accountId, of.from, of.to],
     "forget_bodies",
   );

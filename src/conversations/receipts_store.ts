@@ -14,7 +14,7 @@ export interface OthersProgress {
 /*
  * A member who came later begins at the seq before they joined, so the least of all cursors is right for
  * every message. Who gives no read marks has read nothing that was sent since they joined; who has read
- * something was given it. While one of the two people of a dm blocks the other they seem to be where they
+ * something was given it. In a dm both were there from the start, and clearing it moves `joined_seq`. While one of the two people of a dm blocks the other they seem to be where they
  * were. Indexes: members_open, withheld's key, confirmations' key.
  */
 const FIND_PROGRESS = `
@@ -34,10 +34,11 @@ with others as (
     order by w.reader = m.account desc limit 1) w on true
   where m.conversation = $1 and m.account <> $2 and m.left_seq is null)
 select min(case when o.gives then greatest(o.delivered, o.read) else o.delivered end) as delivered,
-       min(case when o.gives and me.gives then o.read else o.joined_seq - 1 end) as read,
+       min(case when o.gives and me.gives then o.read when c.kind = 1 then 0 else o.joined_seq - 1 end) as read,
        (select array_agg(f.seq::float8) from confirmations f
         where f.conversation = $1 and f.account <> $2 and f.seq between $3 and $4) as confirmed
 from others o
+join conversations c on c.id = $1
 cross join (select coalesce((select p.read_receipts from profiles p where p.account = $2), true) as gives) me`;
 
 /** How far all other members are; `from` and `to` bound the messages that may be confirmed one by one. */

@@ -123,9 +123,10 @@ function conclude(
   if (outcome.status === "conflict_id" || outcome.status === "id_out_of_window") {
     return refuseToMember(deps, head, input.senderId, REFUSALS[outcome.status], done);
   }
-  if (outcome.status === "not_member" && head.members.has(input.senderId)) {
-    return done({ error: new DomainError("forbidden") }); // a member of a channel, who may read it
-  }
+  const member = outcome.status === "not_member" ? head.members.get(input.senderId) : undefined;
+  // By what is known here they may post, and the log says no: what is known is old.
+  if (member?.canSend === true) return refuseToMember(deps, head, input.senderId, "busy", done);
+  if (member !== undefined) return done({ error: new DomainError("forbidden") }); // of a channel, who may only read
   if (outcome.status !== "stored" && outcome.status !== "known") {
     return done({ error: new DomainError(REFUSALS[outcome.status]) });
   }

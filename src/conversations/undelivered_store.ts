@@ -26,6 +26,8 @@ select p.* from (
         and ($2::timestamptz is null or (e.at, e.id) > ($2::timestamptz, $3::uuid))
         and not exists (select 1 from confirmations f
                         where f.conversation = m.conversation and f.account = m.account and f.seq = e.seq)
+        and not exists (select 1 from hidden_messages x
+                        where x.account = m.account and x.conversation = m.conversation and x.seq = e.seq)
       order by e.seq limit $4 + 1) e
     left join lateral newest_edit(e.conversation, e.seq, int8multirange(int8range(m.joined_seq, null)), h.seqs) d on true
     left join lateral edit_at(d.kept, d.day, e.conversation, d.seq) n on true
@@ -99,6 +101,7 @@ from (select coalesce((
       and ((select withheld_seqs($1, $2)) @> e.seq) is not true
       and (e.expires_at is null or e.expires_at > clock_timestamp())
       and not exists (select 1 from confirmations o where o.conversation = $1 and o.account = $2 and o.seq = e.seq)
+      and not exists (select 1 from hidden_messages x where x.account = $2 and x.conversation = $1 and x.seq = e.seq)
     order by e.seq limit 1), (select c.last_seq from conversations c where c.id = $1)) as seq) f
 where m.conversation = $1 and m.account = $2 and m.left_seq is null
 returning m.delivered_seq`;

@@ -37,6 +37,8 @@ export class DeliveredMarks {
   #waitingCount = 0;
   #told = new Map<ConversationId, Marks>();
   #telling = false;
+  /** Channels, of which nothing is told; of more than are remembered the oldest are looked up again. */
+  readonly #channels = new Set<ConversationId>();
 
   constructor(options: DeliveredMarksOptions) {
     this.#options = options;
@@ -44,6 +46,7 @@ export class DeliveredMarks {
 
   /** An account has everything up to `seq`. */
   add(account: AccountId, conversationId: ConversationId, seq: number): void {
+    if (this.#channels.has(conversationId)) return;
     if (seq <= (this.#told.get(conversationId)?.get(account) ?? 0)) return;
     const marks = this.#waiting.get(conversationId);
     const before = marks?.get(account);
@@ -66,7 +69,8 @@ export class DeliveredMarks {
         this.#waiting.delete(id);
         this.#waitingCount -= marks.size;
         const head = await this.#options.head(id);
-        if (head !== null) left -= this.#tellIn(head, marks);
+        if (head?.type === "channel") this.#rememberChannel(id);
+        else if (head !== null) left -= this.#tellIn(head, marks);
       }
     } catch (error) {
       this.#options.onFault(error); // what was taken is lost, and the cursors know it
@@ -75,8 +79,16 @@ export class DeliveredMarks {
     }
   }
 
+  #rememberChannel(id: ConversationId): void {
+    this.#channels.add(id);
+    for (const oldest of this.#channels) {
+      if (this.#channels.size <= MOST_REMEMBERED) break;
+      this.#channels.delete(oldest);
+    }
+  }
+
   #tellIn(head: Head, marks: Marks): number {
-    if (head.type === "channel" || head.members.size > LIMITS.contactGroup || isBlocked(head)) return 0;
+    if (head.members.size > LIMITS.contactGroup || isBlocked(head)) return 0;
     const { codec, signal } = this.#options;
     let told = 0;
     for (const [account, seq] of marks) {

@@ -28,7 +28,7 @@ export interface PresenceSocket {
 }
 
 /** What {@link Presence} is made of. */
-export interface PresenceOptions extends Pick<WatchedOptions, "tell" | "isHere" | "now" | "today"> {
+export interface PresenceOptions extends Pick<WatchedOptions, "tell" | "isHere" | "now"> {
   /** The settings of some accounts; who is missing has the standard ones. */
   readonly settings: (ids: readonly AccountId[]) => Promise<ReadonlyMap<AccountId, PersonSettings>>;
   readonly contacts: (ids: readonly AccountId[], most: number) => Promise<readonly ContactOf[]>;
@@ -38,6 +38,8 @@ export interface PresenceOptions extends Pick<WatchedOptions, "tell" | "isHere" 
   readonly setAway: (account: AccountId, away: boolean) => void;
   /** Sends a hint to the nodes of those it is for, this one too. */
   readonly send: (hint: PresenceHint) => void;
+  /** This day, as `2026-01-31`, UTC. */
+  readonly today: () => string;
   /** Milliseconds that somebody may be without a socket, and between two changes that are told; standard 30,000. */
   readonly graceMs?: number;
   /** Milliseconds between two looks; standard 1,000. */

@@ -27,8 +27,6 @@ export interface WatchedOptions {
   readonly graceMs: number;
   /** Milliseconds of a clock that nobody sets. */
   readonly now: () => number;
-  /** The day, as `2026-01-31`. */
-  readonly today: () => string;
 }
 
 interface Person {
@@ -95,7 +93,7 @@ export class Watched {
 
   /** Looks some of the persons up. Rejects where nodes cannot be asked. */
   async look(): Promise<void> {
-    const { isOwn, connected, graceMs, now, today } = this.#options;
+    const { isOwn, connected, graceMs, now } = this.#options;
     const some = this.#nextOfRound();
     if (some.length === 0) return;
     const others = some.filter(([id]) => !isOwn(id)).map(([id]) => id);
@@ -106,7 +104,8 @@ export class Watched {
       else {
         person.absentSince ??= now();
         if (now() - person.absentSince < graceMs) continue;
-        const gone = { type: "presence", of, status: "offline", lastSeen: today() } as const;
+        // Whether they may still know the day is for the person's own node to say, and there is none.
+        const gone = { type: "presence", of, status: "offline", lastSeen: null } as const;
         this.heard({ ...gone, to: [...person.watchers] });
       }
     }

@@ -82,7 +82,7 @@ export class Timeline {
     const known = new Map(this.#items.map((item) => [item.seq, item]));
     for (const event of events) {
       const before = "seq" in event ? known.get(event.seq) : undefined;
-      if (before === undefined) this.add(event);
+      if (before === undefined || event.type === "tombstone") this.add(event);
       else if (before.kind === "message" && event.type === "message") {
         this.#change(before.seq, (item) => (item.kind === "message" ? { ...item, mark: markOf(event) } : item));
       }

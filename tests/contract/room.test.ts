@@ -105,6 +105,9 @@ describe("a message in the room", () => {
     await say(peer, "after it");
     expect(peer.frames.filter((frame) => frame.id === id && frame.type === "message")).toHaveLength(1);
     expect(peer.frames.filter(({ type }) => type === "error")).toHaveLength(1);
+    // Who did not see that it was shown asks again, and is told.
+    peer.send({ type: "message", id, content: "once", ref: "again" });
+    expect(await peer.match(({ ref }) => ref === "again")).toEqual({ type: "stored", ref: "again", id });
   });
 
   test("of a wrong form is refused, and the socket lives on", async () => {

@@ -182,6 +182,27 @@ describe("a rename against a removal", () => {
 });
 
 describe("retention", () => {
+  test("that is turned off leaves messages of before to be changed, reacted to and deleted", async () => {
+    const { ann, id } = await group({ encryption: "server", retention_seconds: 3_600 });
+    const say = async (content: string) =>
+      (await ann.request("POST", `/api/conversations/${id}/messages`, { content })).json.id;
+    const [first, second] = [await say("first"), await say("second")];
+    await ann.request("POST", `/api/messages/${first}/reactions`, { emoji: "👍" });
+    expect((await update(ann, id, { retention_seconds: null })).status).toBe(200);
+    expect((await ann.request("POST", `/api/messages/${second}/reactions`, { emoji: "👍" })).status).toBe(201);
+    expect((await ann.request("DELETE", `/api/messages/${first}/reactions/${encodeURIComponent("👍")}`)).status).toBe(
+      204,
+    );
+    expect((await ann.request("PUT", `/api/messages/${first}`, { content: "edited" })).status).toBe(200);
+    for (const message of [first, second])
+      expect((await ann.request("DELETE", `/api/messages/${message}`)).status).toBe(204);
+    const left = await nodes[0].db.query(
+      "select 1 from events where conversation = $1 and kind in (1, 4, 6) and body is not null",
+      [id],
+    );
+    expect(left).toEqual([]);
+  });
+
   const livesFor = (entry: Frame) =>
     entry.expires_at === undefined ? null : (Date.parse(entry.expires_at) - Date.parse(entry.created_at)) / 1_000;
   const say = async (who: Person, id: string, more: object = {}): Promise<number | null> =>

@@ -132,6 +132,15 @@ describe("statuses of one's own messages", () => {
     expect((await statuses(ann, id))[0]).toBe("read");
   });
 
+  test("do not say `read` where marks are off and the other clears the dm", async () => {
+    const { ann, ben, id } = await pair();
+    await set(ben, { read_receipts: false });
+    using a = await ann.live();
+    await a.say(id, "seen or not");
+    expect((await ben.request("DELETE", `/api/conversations/${id}`)).status).toBe(204);
+    expect(await statuses(ann, id)).toEqual(["sent"]);
+  });
+
   test("stand still for the blocked, as for somebody who is away, and go on after the end of the block [BLK-2]", async () => {
     const { ann, ben, id } = await pair();
     using a = await ann.live();

@@ -50,6 +50,11 @@ export type RoomMessage = z.infer<typeof RoomMessage>;
 /** Shown to everybody when somebody said something. */
 export const RoomMessageFrame = RoomMessage.extend({ type: z.literal("message") });
 
+/** The answer to a message that was stored, and shown, before: nobody is shown it again. */
+export const StoredFrame = z.strictObject({ type: z.literal("stored"), ref, id: MessageId });
+/** See {@link StoredFrame}. */
+export type StoredFrame = z.infer<typeof StoredFrame>;
+
 /** Shown to everybody when somebody came or went: once for a person, whatever their sockets and nodes. */
 export const PresenceFrame = z.strictObject({
   type: z.enum(["join", "leave"]),

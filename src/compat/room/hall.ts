@@ -8,18 +8,19 @@
  * - A socket is shown what is stored after it was admitted. What was before is history, over HTTP.
  * - Who does not read is cut (`session.ts`) and loses nothing: history has it.
  */
+
+import type { SentMessage } from "../../conversations/mod.ts";
 import {
   type AccountId,
   type ClientFrame,
   contentOf,
   DomainError,
   LIMITS,
-  type MessageId,
   type SessionEnd,
   type SessionId,
 } from "../../protocol/mod.ts";
 import type { Annex, AnnexPorts, Hint, Session } from "../../realtime/mod.ts";
-import { type PresenceFrame, roomCodec } from "./frames.ts";
+import { type PresenceFrame, roomCodec, type StoredFrame } from "./frames.ts";
 import { KEEPER } from "./keeper.ts";
 import type { Names } from "./names.ts";
 import { Roster, readRosterMessage } from "./roster.ts";
@@ -33,7 +34,7 @@ export interface HallOptions {
   readonly names: Names;
   /** Makes the room, unless it is there. */
   readonly make: () => Promise<void>;
-  readonly say: (saying: Saying) => Promise<void>;
+  readonly say: (saying: Saying) => Promise<SentMessage>;
   /** Why sessions are over, by the database; those that live are missing. */
   readonly sessionEnds: (ids: readonly SessionId[]) => Promise<ReadonlyMap<SessionId, SessionEnd>>;
   /** Milliseconds since the epoch. */
@@ -223,7 +224,7 @@ export class Hall implements Annex, AsyncDisposable {
     if (guest.draining) return session.refuse(frame, new DomainError("unavailable"));
     if (guest.inFlight >= LIMITS.sendsInFlight) return session.refuse(frame, new DomainError("too_many_in_flight"));
     guest.inFlight++;
-    this.#store(guest, frame.id, contentOf(frame).content ?? "")
+    this.#store(session, guest, frame)
       .catch((error) => session.refuse(frame, error))
       .finally(() => {
         guest.inFlight--;
@@ -232,9 +233,16 @@ export class Hall implements Annex, AsyncDisposable {
   }
 
   /** Nothing is stored of who is not there yet to see it, nor of who may not enter. */
-  async #store(guest: Guest, id: MessageId, content: string): Promise<void> {
+  async #store(session: Session, guest: Guest, frame: Extract<ClientFrame, { type: "message" }>): Promise<void> {
+    const { id, ref } = frame;
     await guest.admission;
-    await this.#options.say({ senderId: guest.accountId, id, content });
+    const { delivery } = await this.#options.say({
+      senderId: guest.accountId,
+      id,
+      content: contentOf(frame).content ?? "",
+    });
+    // It was shown when it was stored: only who repeats it is told.
+    if (!delivery.stored) session.send(JSON.stringify({ type: "stored", ref, id } satisfies StoredFrame));
   }
 
   #closeIfDrained(session: Session, guest: Guest): void {

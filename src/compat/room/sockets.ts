@@ -10,9 +10,9 @@ import {
   SOCKET_ANSWERS,
   type SocketDescription,
 } from "../../protocol/mod.ts";
-import { PresenceFrame, RoomClientFrame, RoomMessageFrame } from "./frames.ts";
+import { PresenceFrame, RoomClientFrame, RoomMessageFrame, StoredFrame } from "./frames.ts";
 
-const RoomServerFrame = z.discriminatedUnion("type", [...SOCKET_ANSWERS, RoomMessageFrame, PresenceFrame]);
+const RoomServerFrame = z.discriminatedUnion("type", [...SOCKET_ANSWERS, RoomMessageFrame, StoredFrame, PresenceFrame]);
 
 const username = "john";
 const timestamp = "2026-01-31T09:30:00.000Z";
@@ -38,6 +38,10 @@ const SERVER_NOTES: Readonly<Record<z.infer<typeof RoomServerFrame>["type"], Fra
       ...{ type: "message", id: "0198f3a2-6d2f-7e51-8c2a-3a7b8d4e5f61", username, content: "Hello, everybody" },
       timestamp,
     },
+  },
+  stored: {
+    summary: "The answer to a message that was stored before under the same `id`: nobody is shown it again",
+    example: { type: "stored", ref: 1, id: "0198f3a2-6d2f-7e51-8c2a-3a7b8d4e5f61" },
   },
   join: {
     summary: "Somebody came, from wherever they were not before",

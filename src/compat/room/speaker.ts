@@ -7,6 +7,7 @@ import {
   type ConversationsDeps,
   type Delivery,
   type SendMessageInput,
+  type SentMessage,
   sendMessage,
 } from "../../conversations/mod.ts";
 import { type AccountId, DomainError, type MessageId } from "../../protocol/mod.ts";
@@ -36,7 +37,7 @@ const MOST_MEMBERS = 10_000;
  * is stored in the order in which it was said. It throws `idempotency_conflict`, `conflict`,
  * `id_out_of_window`, and the retryable `busy`, `overloaded` and `unavailable`.
  */
-export function createSpeaker(options: SpeakerOptions): (saying: Saying) => Promise<void> {
+export function createSpeaker(options: SpeakerOptions): (saying: Saying) => Promise<SentMessage> {
   const { conversations, deliver } = options;
   const members = new Map<AccountId, Promise<void>>();
 
@@ -68,6 +69,7 @@ export function createSpeaker(options: SpeakerOptions): (saying: Saying) => Prom
       return sendMessage(conversations, input);
     });
     deliver(sent.delivery);
+    return sent;
   };
 }
 
