@@ -28,7 +28,6 @@ import { w2b } from "../tests/bench/w2b.ts";
 import { w3 } from "../tests/bench/w3.ts";
 import { w4 } from "../tests/bench/w4.ts";
 import { w9 } from "../tests/bench/w9.ts";
-import { w11 } from "../tests/bench/w11.ts";
 import { createTestDatabase, disposeDatabaseServer } from "../tests/support/postgres.ts";
 
 const WORKLOADS: Readonly<Record<string, (bench: Bench) => Promise<void>>> = {
@@ -39,7 +38,6 @@ const WORKLOADS: Readonly<Record<string, (bench: Bench) => Promise<void>>> = {
   w3,
   w4,
   w9,
-  w11,
   sign_in: signIn,
 };
 

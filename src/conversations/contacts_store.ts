@@ -33,18 +33,26 @@ export async function contactsAmong(
 const MOST_CONVERSATIONS = 1_000;
 
 /*
- * The contacts of each account, at most $2, in at most $4 of its conversations. Indexes: members_account,
- * members_open.
+ * The contacts of each account, at most $2, in at most $4 of its conversations; who has none is missing. How
+ * large a group is is asked once for all who are in it, and the members of a large one are not read.
+ * Indexes: members_account, members_open.
  */
 const LIST_CONTACTS = `
-select r.account, array(
-  select distinct b.account::text
-  from (select a.conversation from members a where a.account = r.account and a.left_seq is null limit $4) a
-  join conversations c on c.id = a.conversation and (c.kind = 1 or (c.kind = 2 and
+with own as materialized (
+  select r.account, a.conversation
+  from unnest($1::uuid[]) r(account)
+  cross join lateral (select a.conversation from members a where a.account = r.account and a.left_seq is null limit $4) a),
+small as materialized (
+  select c.id from (select distinct o.conversation from own o) o
+  join conversations c on c.id = o.conversation
+  where c.kind = 1 or (c.kind = 2 and
     (select count(*) from (select 1 from members m where m.conversation = c.id and m.left_seq is null limit $3 + 1) n) <= $3))
-  join members b on b.conversation = a.conversation and b.left_seq is null and b.account <> r.account
-  limit $2) as contacts
-from unnest($1::uuid[]) r(account)`;
+select o.account, (array_agg(distinct b.account::text))[1:$2] as contacts
+from own o
+join small s on s.id = o.conversation
+cross join lateral (select b.account from members b where b.conversation = s.id and b.left_seq is null offset 0) b
+where b.account <> o.account
+group by o.account`;
 
 /** Who shares a dm, or a group of at most `LIMITS.contactGroup`, with each of some accounts; at most `most` of each. */
 export async function listContactsOf(
