@@ -54,8 +54,7 @@ describe("npm run chat", () => {
       await ada.at.shows("before the end  · sent");
       await bob.at.shows("1 new");
       await bob.quit();
-      expect(bob.at.isFullScreen).toBe(false);
-      expect(bob.at.written).toEndWith("\x1b[?25h");
+      await bob.at.givesScreenBack();
       ada.at.enter("while bob was away");
       await ada.at.shows("while bob was away  · sent");
       const again = bob.start({ args: [] });
@@ -362,7 +361,7 @@ describe("when the terminal goes away", () => {
       await using ada = await Sitter.arrive(server.url, "ada");
       ada.at.kill("SIGTERM");
       expect(await ada.at.ends()).toBe(143);
-      expect(ada.at.isFullScreen).toBe(false);
+      await ada.at.givesScreenBack();
     },
     SLOW_MS,
   );

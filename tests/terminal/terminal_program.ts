@@ -137,6 +137,12 @@ export class TerminalProgram implements AsyncDisposable {
     });
   }
 
+  /** Waits until the screen is as it was before the program; what it wrote last may come after its end. */
+  async givesScreenBack(): Promise<void> {
+    const isBack = () => !this.isFullScreen && this.written.endsWith("\x1b[?25h");
+    await waitUntil("the screen is given back", isBack, WAIT_MS);
+  }
+
   /** Waits until the program ends; gives its exit code. */
   async ends(): Promise<number> {
     await waitUntil(
