@@ -5,7 +5,8 @@
  */
 import type { Sql } from "../platform/postgres.ts";
 import type { AccountId, ConversationId, Role } from "../protocol/mod.ts";
-import { type Appended, isLockTimeout, isTransactionLoss, placeOf } from "./event_log_store.ts";
+import { type AnswerRow, type Appended, placeOf } from "./event_log_store.ts";
+import { statusOf, unlessBusy } from "./held_head.ts";
 import { bytes, type MembershipEvent, ROLES } from "./membership_store.ts";
 
 /** One change of a conversation, with its event: its own fields, or a member's role. */
@@ -48,14 +49,6 @@ const REFUSALS: Readonly<Record<number, ChangeRefusal>> = {
   13: "unchanged",
 };
 
-interface Row {
-  readonly status: number;
-  readonly seq: number;
-  readonly version: number;
-  readonly at: number;
-  readonly expires: number | null;
-}
-
 const CHANGE = `
   select o_status as status, o_seq as seq, o_version as version, o_at as at, o_expires as expires
   from change_conversation($1::uuid, $2::uuid, $3::text, $4::int, $5::uuid, $6::smallint, $7::uuid, $8::bytea, $9::bytea)`;
@@ -71,7 +64,7 @@ export async function writeChange(
       ? [null, null, request.accountId, ROLES[request.role]]
       : [request.name, request.retention, null, null];
   const row = await unlessBusy(() =>
-    sql.query<Row>(CHANGE, [
+    sql.query<AnswerRow>(CHANGE, [
       ...[request.conversationId, request.actorId, ...fields],
       ...[event.id, bytes(event.digest), bytes(event.body)],
     ]),
@@ -105,7 +98,7 @@ export async function endConversation(
   event: MembershipEvent,
 ): Promise<EndOutcome> {
   const row = await unlessBusy(() =>
-    sql.query<Omit<Row, "expires"> & { readonly left: AccountId[] }>(END, [
+    sql.query<Omit<AnswerRow, "expires"> & { readonly left: AccountId[] }>(END, [
       ...[id, actor, event.id, bytes(event.digest), bytes(event.body)],
     ]),
   );
@@ -176,22 +169,4 @@ export async function writeSettings(
     "write_settings",
   );
   return rows.length > 0;
-}
-
-/** The one row of a function that waits for a head, or `busy` where it waited in vain. */
-async function unlessBusy<Found>(call: () => Promise<Found[]>): Promise<Found | "busy"> {
-  try {
-    const [row] = await call();
-    if (row === undefined) throw new Error("Answer a change of a conversation: no row came back");
-    return row;
-  } catch (error) {
-    if (isLockTimeout(error) || isTransactionLoss(error)) return "busy";
-    throw error;
-  }
-}
-
-function statusOf<Status extends string>(names: Readonly<Record<number, Status>>, value: number): Status {
-  const found = names[value];
-  if (found === undefined) throw new Error(`Know every status of a change: current value is ${value}`);
-  return found;
 }

@@ -1,7 +1,8 @@
 /** The statements about channels: who comes and goes (`change_channel_members`, 0037), and finding public ones. */
 import type { Sql } from "../platform/postgres.ts";
 import type { AccountId, ConversationId } from "../protocol/mod.ts";
-import { isLockTimeout } from "./event_log_store.ts";
+import { type AnswerRow, placeOf } from "./event_log_store.ts";
+import { statusOf, unlessBusy } from "./held_head.ts";
 import { bytes, isMissingAccount, type MembershipEvent, type MembershipRefusal } from "./membership_store.ts";
 
 /** What is asked for: `join` is the actor's own wish, at a public channel. */
@@ -19,8 +20,8 @@ export interface ChannelChangeRequest {
 /** What became of a {@link ChannelChangeRequest}. Times are milliseconds since the epoch. */
 export type ChannelOutcome =
   | {
-      /** `written`: with an entry at `seq`; `silent`: without. */
-      readonly status: "silent" | "written";
+      /** `stored`: with an entry at `seq`; `silent`: without. */
+      readonly status: "silent" | "stored";
       /** Where the membership begins or ends. */
       readonly seq: number;
       readonly membersVersion: number;
@@ -46,14 +47,9 @@ const REFUSALS: Readonly<Record<number, Exclude<ChannelOutcome, { seq: number }>
   15: "no_channel",
 };
 
-interface ChangeRow {
-  readonly status: number;
-  readonly seq: number;
-  readonly version: number;
+interface ChangeRow extends AnswerRow {
   readonly can_send: boolean;
   readonly deserted: boolean;
-  readonly at: number;
-  readonly expires: number | null;
 }
 
 const CHANGE = `
@@ -64,33 +60,22 @@ const CHANGE = `
 export async function changeChannelMembers(sql: Sql, input: ChannelChangeRequest): Promise<ChannelOutcome> {
   const { event } = input;
   try {
-    const [row] = await sql.query<ChangeRow>(
-      CHANGE,
-      [
-        ...[input.conversationId, input.actorId, CHANGES[input.change], input.accountId, input.limit],
-        ...[event.id, bytes(event.digest), bytes(event.body)],
-      ],
-      "change_channel_members",
+    const row = await unlessBusy(() =>
+      sql.query<ChangeRow>(
+        CHANGE,
+        [
+          ...[input.conversationId, input.actorId, CHANGES[input.change], input.accountId, input.limit],
+          ...[event.id, bytes(event.digest), bytes(event.body)],
+        ],
+        "change_channel_members",
+      ),
     );
-    if (row === undefined) throw new Error("Answer a change of a channel's members: no row came back");
-    if (row.status !== 0 && row.status !== 14) {
-      const status = REFUSALS[row.status];
-      if (status === undefined)
-        throw new Error(`Know every status of change_channel_members: current value is ${row.status}`);
-      return { status };
-    }
-    return {
-      status: row.status === 0 ? "silent" : "written",
-      seq: row.seq,
-      membersVersion: row.version,
-      canSend: row.can_send,
-      deserted: row.deserted,
-      createdAt: row.at,
-      expiresAt: row.expires,
-    };
+    if (row === "busy") return { status: "busy" };
+    if (row.status !== 0 && row.status !== 14) return { status: statusOf(REFUSALS, row.status) };
+    const status = row.status === 0 ? "silent" : "stored";
+    return { ...placeOf(row), status, canSend: row.can_send, deserted: row.deserted };
   } catch (error) {
     if (isMissingAccount(error)) return { status: "no_account" };
-    if (isLockTimeout(error)) return { status: "busy" };
     throw error;
   }
 }

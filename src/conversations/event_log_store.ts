@@ -5,6 +5,7 @@
 import type { Sql } from "../platform/postgres.ts";
 import { booleanArray, intArray, smallintArray, uuidArray } from "../platform/postgres_arrays.ts";
 import type { AccountId, ConversationId, MessageId } from "../protocol/mod.ts";
+import { statusOf } from "./held_head.ts";
 
 /** What an event is, as `events.kind` stores it. */
 export const EVENT_KINDS = {
@@ -163,18 +164,8 @@ function parametersOf(requests: readonly AppendRequest[], wait: boolean): unknow
   ];
 }
 
-/** Whether a statement gave up because somebody else held a lock (SQLSTATE 55P03). */
-export function isLockTimeout(error: unknown): boolean {
-  return error instanceof Error && "code" in error && error.code === "55P03";
-}
-
-/** Whether a statement was chosen to end a deadlock or lost a race that a repetition wins (class 40). */
-export function isTransactionLoss(error: unknown): boolean {
-  return error instanceof Error && "code" in error && typeof error.code === "string" && error.code.startsWith("40");
-}
-
 /** What every function that writes an event gives of one. */
-interface AnswerRow {
+export interface AnswerRow {
   readonly status: number;
   readonly seq: number;
   readonly version: number;
@@ -183,11 +174,7 @@ interface AnswerRow {
 }
 
 function toAnswer(row: AnswerRow): Appended | Refused {
-  if (row.status > 1) {
-    const status = REFUSALS[row.status];
-    if (status === undefined) throw new Error(`Know every status of append_batch: current value is ${row.status}`);
-    return { status };
-  }
+  if (row.status > 1) return { status: statusOf(REFUSALS, row.status) };
   return placeOf(row);
 }
 

@@ -1,8 +1,9 @@
 /** The statements that take somebody who leaves for good out of conversations: see `forget_member.ts`. */
 import type { Sql } from "../platform/postgres.ts";
 import type { AccountId, ConversationId } from "../protocol/mod.ts";
-import { type Appended, isLockTimeout, placeOf } from "./event_log_store.ts";
-import type { MembershipEvent } from "./membership_store.ts";
+import { type AnswerRow, type Appended, placeOf } from "./event_log_store.ts";
+import { unlessBusy } from "./held_head.ts";
+import { bytes, type MembershipEvent } from "./membership_store.ts";
 
 /** Conversations that somebody is or was a member of, by id. Index: members_account. */
 export async function listMemberships(sql: Sql, account: AccountId, limit: number): Promise<ConversationId[]> {
@@ -14,32 +15,22 @@ export async function listMemberships(sql: Sql, account: AccountId, limit: numbe
   return rows.map((row) => row.conversation);
 }
 
-interface DepartRow {
-  readonly status: number;
-  readonly seq: number;
-  readonly version: number;
-  readonly at: number;
-  readonly expires: number | null;
-}
-
 /** Ends a membership with an event; `null` where it had ended before, `busy` where the head was locked for 2 s. */
 export async function depart(
   sql: Sql,
   from: { readonly conversationId: ConversationId; readonly accountId: AccountId; readonly event: MembershipEvent },
 ): Promise<Appended | "busy" | null> {
   const { event } = from;
-  try {
-    const [row] = await sql.query<DepartRow>(
+  const row = await unlessBusy(() =>
+    sql.query<AnswerRow>(
       `select o_status as status, o_seq as seq, o_version as version, o_at as at, o_expires as expires
        from depart_conversation($1, $2, $3, $4, $5)`,
-      [from.conversationId, from.accountId, event.id, Buffer.from(event.digest), Buffer.from(event.body)],
+      [from.conversationId, from.accountId, event.id, bytes(event.digest), bytes(event.body)],
       "forget_depart",
-    );
-    return row === undefined || row.status !== 0 ? null : placeOf(row);
-  } catch (error) {
-    if (isLockTimeout(error)) return "busy";
-    throw error;
-  }
+    ),
+  );
+  if (row === "busy") return "busy";
+  return row.status === 0 ? placeOf(row) : null;
 }
 
 /** The end of a log. */
@@ -90,13 +81,8 @@ export async function isDeserted(sql: Sql, id: ConversationId): Promise<boolean>
 
 /** Removes what else there is of somebody in a conversation; `false` where its head was locked for 2 s. */
 export async function forgetMember(sql: Sql, id: ConversationId, account: AccountId): Promise<boolean> {
-  try {
-    await sql.query("select forget_member($1, $2)", [id, account], "forget_member");
-    return true;
-  } catch (error) {
-    if (isLockTimeout(error)) return false;
-    throw error;
-  }
+  const row = await unlessBusy(() => sql.query("select forget_member($1, $2)", [id, account], "forget_member"));
+  return row !== "busy";
 }
 
 /** Removes a stretch of a log. */

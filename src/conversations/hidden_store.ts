@@ -1,7 +1,7 @@
 /** What accounts have deleted for themselves alone (0030). */
 import type { Sql } from "../platform/postgres.ts";
 import type { AccountId, ConversationId, HiddenMessage, MessageId } from "../protocol/mod.ts";
-import { isLockTimeout } from "./event_log_store.ts";
+import { unlessBusy } from "./held_head.ts";
 
 /** Hides a message; gives its number and whether it was hidden before, or `busy` where others took 2 s. */
 export async function hideMessage(
@@ -9,17 +9,12 @@ export async function hideMessage(
   account: AccountId,
   message: { readonly conversationId: ConversationId; readonly seq: number; readonly id: MessageId },
 ): Promise<{ readonly number: number; readonly known: boolean } | "busy"> {
-  try {
-    const [row] = await sql.query<{ number: number; known: boolean }>(
+  return unlessBusy(() =>
+    sql.query<{ number: number; known: boolean }>(
       "select o_number as number, o_known as known from hide_message($1::uuid, $2::uuid, $3::bigint, $4::uuid)",
       [account, message.conversationId, message.seq, message.id],
-    );
-    if (row === undefined) throw new Error("Hide a message: no row came back");
-    return row;
-  } catch (error) {
-    if (isLockTimeout(error)) return "busy";
-    throw error;
-  }
+    ),
+  );
 }
 
 interface HiddenSqlRow {

@@ -20,15 +20,8 @@
  */
 import { type Connection, type Database, DatabaseFault } from "../platform/postgres.ts";
 import type { ConversationId, MessageId } from "../protocol/mod.ts";
-import {
-  type Appended,
-  type AppendRequest,
-  appendEvents,
-  DIGEST_BYTES,
-  isLockTimeout,
-  isTransactionLoss,
-  type Refused,
-} from "./event_log_store.ts";
+import { type Appended, type AppendRequest, appendEvents, DIGEST_BYTES, type Refused } from "./event_log_store.ts";
+import { isLockTimeout, isTransactionLoss } from "./held_head.ts";
 
 /**
  * What became of an event.

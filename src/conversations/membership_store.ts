@@ -5,7 +5,8 @@
  */
 import type { Sql } from "../platform/postgres.ts";
 import type { AccountId, ConversationId, ConversationType, Encryption, MessageId, Role } from "../protocol/mod.ts";
-import { isLockTimeout, placeOf } from "./event_log_store.ts";
+import { type AnswerRow, placeOf } from "./event_log_store.ts";
+import { statusOf, unlessBusy } from "./held_head.ts";
 
 /** How `conversations.kind` stores a type. */
 export const CONVERSATION_KINDS = { dm: 1, group: 2, channel: 3 } as const satisfies Record<ConversationType, number>;
@@ -137,13 +138,8 @@ const REFUSALS: Readonly<Record<number, MembershipRefusal>> = {
   11: "too_many",
 };
 
-interface Row {
-  readonly status: number;
+interface CreatedRow extends AnswerRow {
   readonly conversation: ConversationId;
-  readonly seq: number;
-  readonly version: number;
-  readonly at: number;
-  readonly expires: number | null;
 }
 
 /** The status of `create_dm` that `create_conversation` does not know. */
@@ -166,19 +162,19 @@ const CREATE_CHANNEL = `
 /** Stores a conversation with its members and its first event; the second call for a dm is given the first one's. */
 export async function insertConversation(sql: Sql, input: NewConversation): Promise<CreateOutcome> {
   try {
-    const [row] = await create(sql, input);
-    if (row?.status === CREATOR_BLOCKS) return { status: "blocked" };
-    if (row === undefined || row.status > 1) return { status: "conflict" };
+    const row = await unlessBusy(() => create(sql, input));
+    if (row === "busy") return { status: "busy" };
+    if (row.status === CREATOR_BLOCKS) return { status: "blocked" };
+    if (row.status > 1) return { status: "conflict" };
     return { ...placeOf(row), id: row.conversation };
   } catch (error) {
     if (isMissingAccount(error)) return { status: "no_account" };
-    if (isLockTimeout(error)) return { status: "busy" };
     if (isTakenSlug(error)) return { status: "taken" };
     throw error;
   }
 }
 
-function create(sql: Sql, input: NewConversation): Promise<Row[]> {
+function create(sql: Sql, input: NewConversation): Promise<CreatedRow[]> {
   const { id, name, creatorId, otherIds, retentionSeconds, channel = null, event } = input;
   const [type, encryption] = [CONVERSATION_KINDS[input.type], ENCRYPTIONS[input.encryption]];
   const [dmKey, dataKey] = [bytes(input.dmKey), bytes(input.dataKey)];
@@ -186,15 +182,15 @@ function create(sql: Sql, input: NewConversation): Promise<Row[]> {
   if (channel !== null) {
     const { slug, isPublic, shared, openPosting } = channel;
     const people = [id, encryption, name, creatorId, otherIds];
-    return sql.query<Row>(CREATE_CHANNEL, [
+    return sql.query<CreatedRow>(CREATE_CHANNEL, [
       ...[...people, retentionSeconds, dataKey, ...first],
       ...[slug, isPublic, shared, openPosting],
     ]);
   }
   const rest = [retentionSeconds, dmKey, dataKey, ...first];
   return dmKey === null
-    ? sql.query<Row>(CREATE, [id, type, encryption, name, creatorId, otherIds, ...rest])
-    : sql.query<Row>(CREATE_DM, [id, encryption, creatorId, otherIds[0], ...rest]);
+    ? sql.query<CreatedRow>(CREATE, [id, type, encryption, name, creatorId, otherIds, ...rest])
+    : sql.query<CreatedRow>(CREATE_DM, [id, encryption, creatorId, otherIds[0], ...rest]);
 }
 
 const CHANGE = `
@@ -205,19 +201,16 @@ const CHANGE = `
 export async function changeMembership(sql: Sql, input: MembershipChangeRequest): Promise<MembershipOutcome> {
   const { event } = input;
   try {
-    const [row] = await sql.query<Row>(CHANGE, [
-      ...[input.conversationId, input.actorId, input.change === "add" ? 1 : 2, input.accountIds, input.canSend],
-      ...[event.id, bytes(event.digest), bytes(event.body), input.limit],
-    ]);
-    if (row === undefined) throw new Error("Answer a change of members: no row came back");
-    if (row.status <= 1) return placeOf(row);
-    const refusal = REFUSALS[row.status];
-    if (refusal === undefined)
-      throw new Error(`Know every status of change_membership: current value is ${row.status}`);
-    return { status: refusal };
+    const row = await unlessBusy(() =>
+      sql.query<AnswerRow>(CHANGE, [
+        ...[input.conversationId, input.actorId, input.change === "add" ? 1 : 2, input.accountIds, input.canSend],
+        ...[event.id, bytes(event.digest), bytes(event.body), input.limit],
+      ]),
+    );
+    if (row === "busy") return { status: "busy" };
+    return row.status <= 1 ? placeOf(row) : { status: statusOf(REFUSALS, row.status) };
   } catch (error) {
     if (isMissingAccount(error)) return { status: "no_account" };
-    if (isLockTimeout(error)) return { status: "busy" };
     throw error;
   }
 }

@@ -4,7 +4,9 @@
  */
 import type { Sql } from "../platform/postgres.ts";
 import type { AccountId, ConversationId, MessageId } from "../protocol/mod.ts";
-import { EVENT_KINDS, isLockTimeout, isTransactionLoss, placeOf } from "./event_log_store.ts";
+import { type AnswerRow, EVENT_KINDS, placeOf } from "./event_log_store.ts";
+import { statusOf, unlessBusy } from "./held_head.ts";
+import { bytes } from "./membership_store.ts";
 
 /** A message that somebody may see. Times are milliseconds since the epoch. */
 export interface MessageRow {
@@ -106,14 +108,6 @@ const REFUSALS: Readonly<Record<number, ChangeRefusal>> = {
   14: "too_many",
 };
 
-interface ChangeSqlRow {
-  readonly status: number;
-  readonly seq: number;
-  readonly version: number;
-  readonly at: number;
-  readonly expires: number | null;
-}
-
 const CHANGE = `
   select o_status as status, o_seq as seq, o_version as version, o_at as at, o_expires as expires
   from change_message($1::uuid, $2::uuid, $3::bigint, $4::date, $5::smallint, $6::text, $7::boolean, $8::int,
@@ -122,26 +116,21 @@ const CHANGE = `
 /** Changes a message with one event, if the actor may. Repeating the same call is safe. */
 export async function changeMessage(sql: Sql, request: ChangeRequest): Promise<ChangeOutcome> {
   const { message, reaction } = request;
-  try {
-    const [row] = await sql.query<ChangeSqlRow>(
+  const row = await unlessBusy(() =>
+    sql.query<AnswerRow>(
       CHANGE,
       [
         ...[message.conversationId, request.actorId, message.seq, message.day, EVENT_KINDS[request.kind]],
         ...[reaction?.emoji ?? null, reaction?.present ?? null, reaction?.most ?? null],
-        ...[request.id, Buffer.from(request.digest), Buffer.from(request.body)],
+        ...[request.id, bytes(request.digest), bytes(request.body)],
       ],
       "change_message",
-    );
-    if (row === undefined) throw new Error("Answer a change of a message: no row came back");
-    if (row.status === UNCHANGED) return { ...placeOf(row), status: "unchanged" };
-    if (row.status <= 1) return placeOf(row);
-    const refusal = REFUSALS[row.status];
-    if (refusal === undefined) throw new Error(`Know every status of change_message: current value is ${row.status}`);
-    return { status: refusal };
-  } catch (error) {
-    if (isLockTimeout(error) || isTransactionLoss(error)) return { status: "busy" };
-    throw error;
-  }
+    ),
+  );
+  if (row === "busy") return { status: "busy" };
+  if (row.status === UNCHANGED) return { ...placeOf(row), status: "unchanged" };
+  if (row.status <= 1) return placeOf(row);
+  return { status: statusOf(REFUSALS, row.status) };
 }
 
 /** One reaction of a message. */
