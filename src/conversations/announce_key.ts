@@ -4,18 +4,11 @@
  * that are away.
  */
 import { createHash } from "node:crypto";
-import {
-  type AccountId,
-  type ConversationId,
-  type LogEntry,
-  type MessageId,
-  type Notice,
-  uuidv7,
-} from "../protocol/mod.ts";
+import { type AccountId, type ConversationId, type MessageId, type Notice, uuidv7 } from "../protocol/mod.ts";
 import { noticeBody } from "./body.ts";
+import { deliveryOf, entryAt } from "./committed.ts";
 import { listOpenConversations } from "./conversations_store.ts";
 import type { ConversationsDeps, Delivery } from "./deps.ts";
-import { recipientsOf } from "./send_message.ts";
 
 /** Whose key it is, which, and since when (ms). */
 export interface KeyChange {
@@ -73,16 +66,6 @@ async function announceIn(
       deps.onFault("key notice", new Error(outcome.status));
     return null;
   }
-  const entry: LogEntry = {
-    kind: "notice",
-    id,
-    conversationId,
-    seq: outcome.seq,
-    senderId: change.accountId,
-    createdAt: outcome.createdAt,
-    expiresAt: outcome.expiresAt,
-    content: notice,
-  };
-  const head = await deps.heads.atLeast(conversationId, outcome.membersVersion);
-  return { entry, stored: true, recipients: recipientsOf(head, entry) };
+  const entry = entryAt(outcome, { kind: "notice", id, conversationId, senderId: change.accountId, content: notice });
+  return deliveryOf(deps, entry, outcome);
 }

@@ -5,15 +5,14 @@ import {
   type ConversationId,
   DomainError,
   type ErrorCode,
-  type LogEntry,
   type MessageId,
   newMessageId,
   type Role,
 } from "../protocol/mod.ts";
 import { changeBody } from "./body.ts";
 import { type ChangeRefusal, type ChangeRequest, writeChange } from "./changes_store.ts";
+import { deliveryOf, entryAt } from "./committed.ts";
 import type { ConversationsDeps, Delivery } from "./deps.ts";
-import { recipientsOf } from "./send_message.ts";
 
 /** Who changes which conversation. */
 export interface ChangeInput {
@@ -80,16 +79,6 @@ async function append(
   const outcome = await writeChange(deps.db, { ...fields, conversationId, actorId, event });
   if (outcome.status === "unchanged") return null;
   if (outcome.status !== "stored" && outcome.status !== "known") throw new DomainError(REFUSALS[outcome.status]);
-  const head = await deps.heads.atLeast(conversationId, outcome.membersVersion);
-  const entry: LogEntry = {
-    kind: "change",
-    id,
-    conversationId,
-    seq: outcome.seq,
-    senderId: actorId,
-    createdAt: outcome.createdAt,
-    expiresAt: outcome.expiresAt,
-    content,
-  };
-  return { entry, stored: outcome.status === "stored", recipients: recipientsOf(head, entry) };
+  const entry = entryAt(outcome, { kind: "change", id, conversationId, senderId: actorId, content });
+  return deliveryOf(deps, entry, outcome);
 }

@@ -20,6 +20,7 @@ import {
   newMessageId,
 } from "../protocol/mod.ts";
 import { type Body, checkContent, deletionBody, editBody, openBody, reactionBody } from "./body.ts";
+import { deliveryOf, entryAt } from "./committed.ts";
 import type { ConversationsDeps, Delivery } from "./deps.ts";
 import type { Head } from "./head.ts";
 import {
@@ -30,7 +31,6 @@ import {
   findMessage,
   type MessageRow,
 } from "./message_changes_store.ts";
-import { recipientsOf } from "./send_message.ts";
 
 /** Which message, and who changes it. */
 interface Change {
@@ -68,7 +68,7 @@ export async function editMessage(
     { message, actorId: input.actorId, kind: "edit", reaction: null, id: input.id },
     body,
   );
-  const entry: LogEntry = { ...entryOf(message, input.actorId, input.id, placed), kind: "edit", content: edit };
+  const entry = entryAt(placed, { kind: "edit", id: input.id, ...by(input, message), content: edit });
   return {
     message: {
       ...{ kind: "message", id: message.id, conversationId: message.conversationId, seq: message.seq },
@@ -92,7 +92,7 @@ export async function deleteMessage(deps: ConversationsDeps, input: Change): Pro
   const body = deletionBody(deps.digests, deletion);
   const placed = await commit(deps, { message, actorId: input.actorId, kind: "deletion", reaction: null, id }, body);
   if (placed.status === "unchanged") return null;
-  const entry: LogEntry = { ...entryOf(message, input.actorId, id, placed), kind: "deletion", content: deletion };
+  const entry = entryAt(placed, { kind: "deletion", id, ...by(input, message), content: deletion });
   return deliveryOf(deps, entry, placed);
 }
 
@@ -132,7 +132,7 @@ export async function react(deps: ConversationsDeps, input: ReactInput): Promise
   const body = reactionBody(deps, head, id, reaction);
   const wanted = { emoji, present: change === "added", most: LIMITS.reactionsPerAccount };
   const placed = await commit(deps, { message, actorId, kind: "reaction", reaction: wanted, id }, body);
-  const entry: LogEntry = { ...entryOf(message, actorId, id, placed), kind: "reaction", content: reaction };
+  const entry = entryAt(placed, { kind: "reaction", id, ...by(input, message), content: reaction });
   const { seq, createdAt, expiresAt } = placed;
   const delivery = placed.status === "unchanged" ? null : await deliveryOf(deps, entry, placed);
   return { conversationId: message.conversationId, id, seq, createdAt, expiresAt, delivery };
@@ -184,11 +184,6 @@ async function commit(
   return outcome;
 }
 
-function entryOf(message: MessageRow, senderId: AccountId, id: MessageId, { seq, createdAt, expiresAt }: Placed) {
-  return { id, conversationId: message.conversationId, seq, senderId, createdAt, expiresAt };
-}
-
-async function deliveryOf(deps: ConversationsDeps, entry: LogEntry, placed: Placed): Promise<Delivery> {
-  const head = await deps.heads.atLeast(entry.conversationId, placed.membersVersion);
-  return { entry, stored: placed.status === "stored", recipients: recipientsOf(head, entry) };
+function by({ actorId }: Change, { conversationId }: MessageRow) {
+  return { conversationId, senderId: actorId };
 }

@@ -8,15 +8,14 @@ import {
   DomainError,
   type ErrorCode,
   LIMITS,
-  type LogEntry,
   newMessageId,
 } from "../protocol/mod.ts";
 import { membershipBody } from "./body.ts";
 import { type ChannelChangeRequest, type ChannelOutcome, changeChannelMembers } from "./channels_store.ts";
+import { deliveryOf, entryAt } from "./committed.ts";
 import { deleteDeserted } from "./delete_conversation.ts";
 import type { ConversationsDeps, Delivery, Doorbell } from "./deps.ts";
 import type { MembershipRefusal } from "./membership_store.ts";
-import { recipientsOf } from "./send_message.ts";
 
 /** What each refusal of a change of members is called outside. */
 export const MEMBERSHIP_REFUSALS = {
@@ -86,20 +85,10 @@ async function attempt(deps: ConversationsDeps, input: ChannelChange): Promise<A
   const event = { id, body: body.bytes, digest: body.digest };
   const outcome = await changeChannelMembers(deps.db, { ...input, limit: LIMITS.channelMembers, event });
   if (!("seq" in outcome)) return outcome;
-  const { seq, membersVersion, canSend, createdAt, expiresAt } = outcome;
+  const { seq, membersVersion, canSend } = outcome;
   const member = change === "remove" ? null : ({ role: "member", joinedSeq: seq, canSend } as const);
   deps.heads.apply(conversationId, { membersVersion, accountId, member });
   if (outcome.status === "silent") return { ...outcome, told: { to: [accountId], conversationId, seq } };
-  const entry: LogEntry = {
-    kind: "membership",
-    id,
-    conversationId,
-    seq,
-    senderId: actorId,
-    createdAt,
-    expiresAt,
-    content,
-  };
-  const head = await deps.heads.atLeast(conversationId, membersVersion);
-  return { ...outcome, told: { entry, stored: true, recipients: recipientsOf(head, entry) } };
+  const entry = entryAt(outcome, { kind: "membership", id, conversationId, senderId: actorId, content });
+  return { ...outcome, told: await deliveryOf(deps, entry, outcome) };
 }

@@ -8,14 +8,13 @@ import {
   DomainError,
   type Encryption,
   LIMITS,
-  type LogEntry,
   newMessageId,
   uuidv7,
 } from "../protocol/mod.ts";
 import { membershipBody } from "./body.ts";
+import { entryAt, recipientsOf } from "./committed.ts";
 import type { ConversationsDeps, Delivery } from "./deps.ts";
 import { type ChannelSettings, insertConversation } from "./membership_store.ts";
-import { recipientsOf } from "./send_message.ts";
 
 /** A channel that is not told otherwise: its owners and admins post, who comes late reads what was before. */
 const PLAIN_CHANNEL: ChannelSettings = { slug: null, isPublic: false, shared: true, openPosting: false };
@@ -84,16 +83,15 @@ export async function createConversation(
   });
   if (!("seq" in outcome)) throw new DomainError(REFUSALS[outcome.status]);
   if (outcome.status === "known") return { id: outcome.id, created: false, delivery: null };
-  const entry: LogEntry = {
+  const conversationId = outcome.id;
+  const first = {
     kind: "membership",
     id: event.id,
-    conversationId: outcome.id,
-    seq: outcome.seq,
+    conversationId,
     senderId: input.creatorId,
-    createdAt: outcome.createdAt,
-    expiresAt: outcome.expiresAt,
     content: change,
-  };
+  } as const;
+  const entry = entryAt(outcome, first);
   // Who blocks the creator is not told; asked always, so that it takes the same time.
   const recipients = input.type === "dm" ? recipientsOf(await deps.heads.get(outcome.id), entry) : userIds;
   return { id: outcome.id, created: true, delivery: { entry, stored: true, recipients } };

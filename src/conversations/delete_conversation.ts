@@ -4,16 +4,10 @@
  * with the next message.
  */
 import type { Sql } from "../platform/postgres.ts";
-import {
-  type AccountId,
-  type ConversationId,
-  DomainError,
-  type ErrorCode,
-  type LogEntry,
-  newMessageId,
-} from "../protocol/mod.ts";
+import { type AccountId, type ConversationId, DomainError, type ErrorCode, newMessageId } from "../protocol/mod.ts";
 import { membershipBody } from "./body.ts";
 import { clearDm, type EndOutcome, emptyEnded, endConversation, endDeserted, listEndings } from "./changes_store.ts";
+import { entryAt } from "./committed.ts";
 import type { ConversationsDeps, Delivery } from "./deps.ts";
 
 /** What {@link deleteConversation} is told. */
@@ -55,16 +49,8 @@ export async function deleteConversation(
   }
   if (outcome.status !== "ended") throw new DomainError(REFUSALS[outcome.status]);
   deps.heads.forget(conversationId, outcome.membersVersion);
-  const entry: LogEntry = {
-    kind: "membership",
-    id,
-    conversationId,
-    seq: outcome.seq,
-    senderId: actorId,
-    createdAt: outcome.createdAt,
-    expiresAt: null,
-    content,
-  };
+  const place = { seq: outcome.seq, createdAt: outcome.createdAt, expiresAt: null };
+  const entry = entryAt(place, { kind: "membership", id, conversationId, senderId: actorId, content });
   input.deliver({ entry, stored: true, recipients: [], left: outcome.left });
   await empty(deps.db, conversationId, AbortSignal.timeout(EMPTYING_MS));
   return "ended";

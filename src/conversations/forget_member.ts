@@ -9,9 +9,10 @@
  * Every step may be repeated, so a call that was cut off is made whole by the next one: a conversation
  * is done once its member rows are gone. Steps are short, whatever there is.
  */
-import { type AccountId, type ConversationId, DomainError, type LogEntry, newMessageId } from "../protocol/mod.ts";
+import { type AccountId, type ConversationId, DomainError, newMessageId } from "../protocol/mod.ts";
 import { membershipBody } from "./body.ts";
 import { leaveChannel } from "./channel_members.ts";
+import { deliveryOf, entryAt } from "./committed.ts";
 import type { ConversationsDeps, Delivery } from "./deps.ts";
 import {
   deleteChanges,
@@ -25,7 +26,6 @@ import {
   lastSeqOf,
   listMemberships,
 } from "./forget_store.ts";
-import { recipientsOf } from "./send_message.ts";
 
 const CONVERSATIONS_AT_ONCE = 100;
 /** Places of a log that one statement looks at. */
@@ -82,16 +82,6 @@ async function leave(deps: ConversationsDeps, conversationId: ConversationId, in
   });
   if (outcome === "busy") throw new DomainError("busy");
   if (outcome === null) return;
-  const head = await deps.heads.atLeast(conversationId, outcome.membersVersion);
-  const entry: LogEntry = {
-    kind: "membership",
-    id,
-    conversationId,
-    seq: outcome.seq,
-    senderId: accountId,
-    createdAt: outcome.createdAt,
-    expiresAt: outcome.expiresAt,
-    content,
-  };
-  input.deliver({ entry, stored: true, recipients: recipientsOf(head, entry) });
+  const entry = entryAt(outcome, { kind: "membership", id, conversationId, senderId: accountId, content });
+  input.deliver(await deliveryOf(deps, entry, outcome));
 }

@@ -4,6 +4,7 @@ import type { Clock } from "../platform/clock.ts";
 import { KeyedHash } from "../platform/keyed_hash.ts";
 import type { Database } from "../platform/postgres.ts";
 import type { ConversationId } from "../protocol/mod.ts";
+import { recipientsOf } from "./committed.ts";
 import { CursorWriter } from "./cursors.ts";
 import type { Address, ConversationsDeps } from "./deps.ts";
 import { type LogObserver, openEventLog } from "./event_log.ts";
@@ -13,7 +14,6 @@ import { ensurePartitions } from "./partitions.ts";
 import { type Retention, startRetention } from "./retention.ts";
 import { databaseTime } from "./retention_store.ts";
 import { type MasterKey, Sealer } from "./sealer.ts";
-import { recipientsOf } from "./send_message.ts";
 
 /** What {@link openConversations} is told. */
 export interface OpenConversationsOptions {

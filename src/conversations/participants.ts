@@ -1,21 +1,14 @@
 /** Who is in a conversation: adding, removing, leaving, and asking. */
-import {
-  type AccountId,
-  type ConversationId,
-  DomainError,
-  LIMITS,
-  type LogEntry,
-  newMessageId,
-} from "../protocol/mod.ts";
+import { type AccountId, type ConversationId, DomainError, LIMITS, newMessageId } from "../protocol/mod.ts";
 import { membershipBody } from "./body.ts";
 import { changeChannel, MEMBERSHIP_REFUSALS } from "./channel_members.ts";
+import { entryAt, recipientsOf } from "./committed.ts";
 import { findTop } from "./conversations_store.ts";
 import { checkAccounts } from "./create_conversation.ts";
 import { deleteDeserted } from "./delete_conversation.ts";
 import type { ConversationsDeps, Delivery, Doorbell } from "./deps.ts";
 import type { Head } from "./head.ts";
 import { changeMembership } from "./membership_store.ts";
-import { recipientsOf } from "./send_message.ts";
 import { findParticipant, listParticipantRows, type Participant } from "./summaries_store.ts";
 
 /** Whose membership changes, by whom. */
@@ -73,16 +66,7 @@ async function change(
   if (outcome.status !== "stored" && outcome.status !== "known")
     throw new DomainError(MEMBERSHIP_REFUSALS[outcome.status]);
   const head = await deps.heads.atLeast(conversationId, outcome.membersVersion);
-  const entry: LogEntry = {
-    kind: "membership",
-    id,
-    conversationId,
-    seq: outcome.seq,
-    senderId: actorId,
-    createdAt: outcome.createdAt,
-    expiresAt: outcome.expiresAt,
-    content,
-  };
+  const entry = entryAt(outcome, { kind: "membership", id, conversationId, senderId: actorId, content });
   const recipients = recipientsOf(head, entry);
   if (direction === "remove" && head?.members.size === 0) await deleteDeserted(deps, conversationId);
   return { entry, stored: true, recipients, ...(direction === "remove" ? { left: [accountId] } : {}) };

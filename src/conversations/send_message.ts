@@ -14,7 +14,8 @@ import {
   type MessageId,
 } from "../protocol/mod.ts";
 import { checkContent, messageBody } from "./body.ts";
-import type { Address, ConversationsDeps, Delivery } from "./deps.ts";
+import { recipientsOf } from "./committed.ts";
+import type { ConversationsDeps, Delivery } from "./deps.ts";
 import type { AppendOutcome, AppendRequest } from "./event_log.ts";
 import type { Head } from "./head.ts";
 
@@ -168,22 +169,4 @@ function refuseToMember(
     },
     (error) => done({ error }),
   );
-}
-
-/**
- * Who is told of an entry at once: the members who may see it, and last the feeds of a public channel, by
- * its id. Who blocks its sender finds its place in the log, later.
- */
-export function recipientsOf(
-  head: Head | null,
-  { seq, senderId }: Pick<LogEntry, "seq" | "senderId">,
-): readonly Address[] {
-  if (head === null) return [];
-  const recipients: Address[] = [];
-  for (const [account, { joinedSeq }] of head.members) {
-    const withheld = account !== senderId && seq <= (head.withheldUpTo.get(account) ?? 0);
-    if (joinedSeq <= seq && !withheld) recipients.push(account);
-  }
-  if (head.isPublic) recipients.push(head.id);
-  return recipients;
 }
