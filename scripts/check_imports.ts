@@ -23,21 +23,8 @@ const ALLOWED: Readonly<Record<string, readonly string[]>> = {
   http: ["protocol", "platform", "realtime", ...SLICES],
   config: ["platform"],
   "config.ts": ["config", "platform"],
-  "app.ts": [
-    ...[
-      "protocol",
-      "platform",
-      "actor",
-      "realtime",
-      "compat",
-      "http",
-      "config.ts",
-      "app_observers.ts",
-      "../package.json",
-    ],
-    ...SLICES,
-  ],
-  "app_observers.ts": ["platform", "realtime"],
+  app: [...["protocol", "platform", "actor", "realtime", "compat", "http", "config.ts", "../package.json"], ...SLICES],
+  "app.ts": [...["app", "protocol", "platform", "actor", "realtime", "http", "config.ts"], ...SLICES],
   "main.ts": ["app.ts", "config.ts", "platform"],
   admin: ["config.ts", "platform", "protocol", ...SLICES],
 };
@@ -68,7 +55,7 @@ function inTerminal(path: string): boolean {
 }
 
 function mayUseElysia(path: string): boolean {
-  return /^src\/(http|compat)\/|\/(\w+_)?routes\.ts$|^src\/realtime\/bun_socket\.ts$|^src\/app\.ts$/.test(path);
+  return /^src\/(http|compat)\/|\/(\w+_)?routes\.ts$|^src\/realtime\/bun_socket\.ts$|^src\/app(\.ts$|\/)/.test(path);
 }
 
 function mayUseBun(path: string): boolean {
@@ -140,7 +127,7 @@ function judge(source: SourceFile, { specifier, at }: Import): Problem[] {
   if (from === to) return [];
   if (!(ALLOWED[from] ?? []).includes(to)) return refuse(`Do not import ${to} from ${from}`);
   const isDoor = target === `${to}/mod.ts`;
-  const isRoutes = from === "app.ts" && target.endsWith("/routes.ts");
+  const isRoutes = from === "app" && target.endsWith("/routes.ts");
   if (BY_DOOR.has(to) && !isDoor && !isRoutes) return refuse(`Import ${to}/mod.ts: current value is ${target}`);
   return [];
 }

@@ -1,7 +1,7 @@
 /** What happens in each part, as counters, times and lines of the log: what `/metrics` shows beside sizes of the moment. */
-import type { Log } from "./platform/log.ts";
-import type { Metrics } from "./platform/metrics.ts";
-import type { HubObserver } from "./realtime/mod.ts";
+import type { Log } from "../platform/log.ts";
+import type { Metrics } from "../platform/metrics.ts";
+import type { HubObserver } from "../realtime/mod.ts";
 
 /** Told of a fault that the server lives through, and whose it is. */
 export type OnFault = (part: string, error: unknown) => void;
