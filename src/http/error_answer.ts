@@ -6,8 +6,8 @@
  */
 import { NotFoundError, ParseError, ValidationError } from "elysia";
 import { z } from "zod";
+import { OverloadedError } from "../platform/overloaded.ts";
 import { DatabaseFault } from "../platform/postgres.ts";
-import { OverloadedError } from "../platform/semaphore.ts";
 import { DomainError, ERRORS, type ErrorCode, fieldsOf, tooLong } from "../protocol/mod.ts";
 
 /** An error as it leaves the server. */

@@ -6,20 +6,16 @@
  * - At most one batch in flight unless told, at most `most` requests in it, at most `waiting` behind it.
  * - A batch that fails rejects each of its requests with the same error.
  */
+import { OverloadedError } from "./overloaded.ts";
 
 /** What a {@link Batcher} may be told. */
 export interface BatcherOptions {
   /** Requests in one batch. */
   readonly most: number;
-  /** Requests that may wait; a further one is rejected with {@link BatcherFull}. */
+  /** Requests that may wait; a further one is rejected with {@link OverloadedError}. */
   readonly waiting: number;
   /** Batches that may be in flight; standard 1. With more their answers may come in any order. */
   readonly inFlight?: number;
-}
-
-/** Too many requests wait. */
-export class BatcherFull extends Error {
-  override readonly name = "BatcherFull";
 }
 
 interface Waiting<Request, Answer> {
@@ -43,7 +39,8 @@ export class Batcher<Request, Answer> {
 
   /** Joins the next batch. */
   ask(request: Request): Promise<Answer> {
-    if (this.#waiting.length >= this.#options.waiting) return Promise.reject(new BatcherFull("Too much is waiting"));
+    if (this.#waiting.length >= this.#options.waiting)
+      return Promise.reject(new OverloadedError("Try again later: too much is waiting"));
     return new Promise((resolve, reject) => {
       this.#waiting.push({ request, resolve, reject });
       if (this.#scheduled || this.#full) return;

@@ -9,7 +9,7 @@
  *   end those under way get {@link LAST_MS}.
  */
 import { type Mail, type MailTransport, newMailId } from "./mail_transport.ts";
-import { OverloadedError } from "./semaphore.ts";
+import { OverloadedError } from "./overloaded.ts";
 
 /** What became of a mail. `nothing`: there was none to send. */
 export type MailOutcome = "sent" | "nothing" | "failed" | "late" | "lost";

@@ -1,4 +1,5 @@
 /** A bounded number of tasks at once, with a bounded queue in front. */
+import { OverloadedError } from "./overloaded.ts";
 
 /** What {@link createSemaphore} is told. */
 export interface SemaphoreOptions {
@@ -22,11 +23,6 @@ export interface Semaphore {
   readonly running: number;
   /** Tasks that wait. */
   readonly waiting: number;
-}
-
-/** Too much waits already; nothing was done. */
-export class OverloadedError extends Error {
-  override readonly name = "OverloadedError";
 }
 
 /** Makes a semaphore with nothing in it. */

@@ -8,7 +8,7 @@
  * take because it reads slowly is not queued for it: once its buffer is empty it is sent the rest of what the feed
  * still keeps, and where that is not all it is cut off, and comes back with the seq it has [PUB-5].
  */
-import { BatcherFull } from "../platform/batcher.ts";
+import { OverloadedError } from "../platform/overloaded.ts";
 import { DatabaseFault } from "../platform/postgres.ts";
 import {
   CLOSE_CODES,
@@ -230,7 +230,7 @@ export class PublicSocket implements PublicReader {
 }
 
 function isFault(error: unknown): boolean {
-  return error instanceof DatabaseFault || error instanceof BatcherFull;
+  return error instanceof DatabaseFault || error instanceof OverloadedError;
 }
 
 function marked(ref: Ref): { readonly ref?: Ref } {

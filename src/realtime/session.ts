@@ -8,7 +8,7 @@
  * Frames that come while a token is being verified wait, a few of them, and are handled after.
  */
 import type { Principal } from "../accounts/mod.ts";
-import { BatcherFull } from "../platform/batcher.ts";
+import { OverloadedError } from "../platform/overloaded.ts";
 import { DatabaseFault } from "../platform/postgres.ts";
 import {
   CLOSE_CODES,
@@ -437,7 +437,7 @@ export class Session {
 
 /** A fault of a dependency, not of this server: what was asked may or may not have happened. */
 function isFault(error: unknown): boolean {
-  return error instanceof DatabaseFault || error instanceof BatcherFull;
+  return error instanceof DatabaseFault || error instanceof OverloadedError;
 }
 
 function mayComeAgain(error: unknown): boolean {

@@ -1,7 +1,7 @@
 /** Links are made after they were asked for, when a mail's turn comes: what was changed in between counts. */
 import { afterAll, afterEach, beforeAll, expect, test } from "bun:test";
 import { requirePassword } from "../../src/accounts/mod.ts";
-import { OverloadedError } from "../../src/platform/semaphore.ts";
+import { OverloadedError } from "../../src/platform/overloaded.ts";
 import type { AccountId } from "../../src/protocol/mod.ts";
 import { request, startApp, type TestApp } from "../support/app.ts";
 import { signUpSomebody, startEdge } from "../support/edge_server.ts";

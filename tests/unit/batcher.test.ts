@@ -1,6 +1,7 @@
 /** Gathering single requests into batches. */
 import { describe, expect, test } from "bun:test";
-import { Batcher, BatcherFull, type BatcherOptions } from "../../src/platform/batcher.ts";
+import { Batcher, type BatcherOptions } from "../../src/platform/batcher.ts";
+import { OverloadedError } from "../../src/platform/overloaded.ts";
 
 /** A batcher that doubles numbers, and whose batches are answered when the test says so. */
 function gated(options: BatcherOptions) {
@@ -70,7 +71,7 @@ describe("Batcher", () => {
     const inFlight = batcher.ask(1);
     await turn();
     const waiting = [batcher.ask(2), batcher.ask(3)];
-    await expect(batcher.ask(4)).rejects.toBeInstanceOf(BatcherFull);
+    await expect(batcher.ask(4)).rejects.toBeInstanceOf(OverloadedError);
     for (let i = 0; i < 3; i++) {
       batches[i]?.go.resolve();
       await turn();

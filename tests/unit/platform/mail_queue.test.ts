@@ -2,7 +2,7 @@
 import { afterEach, expect, test } from "bun:test";
 import { createMailQueue, type MailOutcome, type MailQueueOptions } from "../../../src/platform/mail_queue.ts";
 import { createSmtpTransport } from "../../../src/platform/mail_transport.ts";
-import { OverloadedError } from "../../../src/platform/semaphore.ts";
+import { OverloadedError } from "../../../src/platform/overloaded.ts";
 import { freePort } from "../../support/free_port.ts";
 import { silentServer, TestMailServer } from "../../support/mail_server.ts";
 import { waitUntil } from "../../support/wait.ts";

@@ -1,6 +1,7 @@
 import { describe, expect, test } from "bun:test";
+import { OverloadedError } from "../../../src/platform/overloaded.ts";
 import { createPasswordHasher } from "../../../src/platform/password_hash.ts";
-import { createSemaphore, OverloadedError } from "../../../src/platform/semaphore.ts";
+import { createSemaphore } from "../../../src/platform/semaphore.ts";
 
 const LIMITS = { concurrency: 2, queue: 10 };
 

@@ -1,0 +1,4 @@
+/** Too much waits already; nothing was done. */
+export class OverloadedError extends Error {
+  override readonly name = "OverloadedError";
+}
