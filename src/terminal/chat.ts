@@ -16,6 +16,7 @@ import type { Key } from "./keyboard.ts";
 import { LineEditor } from "./line_editor.ts";
 import { People } from "./people.ts";
 import type { Profile } from "./profile.ts";
+import { Scroll } from "./scroll.ts";
 import type { Account } from "./sign_in.ts";
 import type { Talk } from "./talk.ts";
 import { Talks } from "./talks.ts";
@@ -42,13 +43,11 @@ export class Chat implements Page, AsyncDisposable {
   readonly #talks: Talks;
   readonly #drafts: Drafts;
   readonly #editor = new LineEditor();
+  readonly #scroll = new Scroll();
   readonly #end = Promise.withResolvers<void>();
   readonly #ticker: ReturnType<typeof setInterval>;
   #talk: Talk | null = null;
   #notice: readonly string[] = [];
-  #scroll = 0;
-  #mostScroll = 0;
-  #rows = 1;
   #typingSince = 0;
 
   constructor(options: ChatOptions) {
@@ -104,14 +103,13 @@ export class Chat implements Page, AsyncDisposable {
         status: this.#client.status,
         talk: this.#talk,
         notice: this.#notice,
-        scroll: this.#scroll,
+        scroll: this.#scroll.lines,
         now: Date.now(),
         typed: (width) => this.#editor.visible(width),
       },
       size,
     );
-    this.#rows = size.rows;
-    this.#mostScroll = mostScroll;
+    this.#scroll.drawn(size.rows, mostScroll);
     return frame;
   }
 
@@ -127,9 +125,9 @@ export class Chat implements Page, AsyncDisposable {
       case "tab":
         return this.#complete();
       case "page_up":
-        return this.#talk === null ? this.#scrollBy(-1) : void this.#tryTo(() => this.#older());
+        return this.#talk === null ? this.#scroll.by(-1) : void this.#tryTo(() => this.#older());
       case "page_down":
-        this.#scrollBy(this.#talk === null ? 1 : -1);
+        this.#scroll.by(this.#talk === null ? 1 : -1);
         return this.#markRead();
       default:
         if (this.#editor.press(key)) this.#sayTyping();
@@ -146,7 +144,7 @@ export class Chat implements Page, AsyncDisposable {
     const text = this.#editor.text;
     this.#editor.text = "";
     this.#notice = [];
-    this.#scroll = 0;
+    this.#scroll.toEnd();
     if (text.trim() === "") return;
     const command = readCommand(text);
     if (command !== null && isQuit(command.name)) return this.#end.resolve();
@@ -180,7 +178,7 @@ export class Chat implements Page, AsyncDisposable {
 
   async #open(talk: Talk | null): Promise<void> {
     this.#talk = talk;
-    this.#scroll = 0;
+    this.#scroll.toEnd();
     this.#typingSince = 0;
     if (talk === null) return;
     this.#options.redraw();
@@ -193,19 +191,9 @@ export class Chat implements Page, AsyncDisposable {
   async #older(): Promise<void> {
     const talk = this.#talk;
     if (talk === null) return;
-    if (talk.timeline.older !== null && this.#scroll + this.#step > this.#mostScroll) await this.#talks.page(talk);
+    if (talk.timeline.older !== null && this.#scroll.endsSoon) await this.#talks.page(talk);
     this.#options.redraw();
-    this.#scrollBy(1);
-  }
-
-  /** Lines that one page moves; two stay in sight. */
-  get #step(): number {
-    return Math.max(1, this.#rows - 3);
-  }
-
-  #scrollBy(pages: number): void {
-    const target = this.#scroll + pages * this.#step;
-    this.#scroll = Math.max(0, Math.min(target, this.#mostScroll));
+    this.#scroll.by(1);
   }
 
   /** Reads what the client gives, for as long as there is one. */
@@ -241,7 +229,7 @@ export class Chat implements Page, AsyncDisposable {
   /** What is on the screen counts as read, unless one has scrolled back. */
   #markRead(): void {
     const talk = this.#talk;
-    if (talk === null || this.#scroll > 0) return;
+    if (talk === null || this.#scroll.lines > 0) return;
     talk.unread = 0;
     const { lastSeq } = talk.timeline;
     if (lastSeq > talk.markedRead && this.#client.markRead(talk.conversation.id, lastSeq)) talk.markedRead = lastSeq;

@@ -10,6 +10,7 @@ import { type Draft, type FileStore, ROOM_DRAFTS } from "./file_store.ts";
 import type { Frame, Page, Size } from "./frame.ts";
 import type { Key } from "./keyboard.ts";
 import { LineEditor } from "./line_editor.ts";
+import { Scroll } from "./scroll.ts";
 import { column, type Line, line, type Tone, widthOfLine } from "./text_layout.ts";
 
 /** What the page needs. */
@@ -48,13 +49,11 @@ export class RoomPage implements Page, AsyncDisposable {
   readonly #client: RoomClient;
   readonly #end = Promise.withResolvers<void>();
   readonly #editor = new LineEditor();
+  readonly #scroll = new Scroll();
   readonly #ticker: ReturnType<typeof setInterval>;
   #items: Item[] = [];
   #failed: { readonly text: string; readonly why: string }[] = [];
   #notice: readonly string[] = [];
-  #scroll = 0;
-  #mostScroll = 0;
-  #rows = 1;
 
   constructor(options: RoomPageOptions) {
     this.#options = options;
@@ -75,7 +74,7 @@ export class RoomPage implements Page, AsyncDisposable {
 
   render({ columns: width, rows }: Size): Frame {
     const below = noticeLines(this.#notice, width).slice(0, rows - 2);
-    const part = { scroll: this.#scroll, rows: rows - below.length };
+    const part = { scroll: this.#scroll.lines, rows: rows - below.length };
     const laidOut = layOut(this.#items, (item) => item.lines(width), {
       above: [],
       below: this.#unsaid(width),
@@ -83,8 +82,7 @@ export class RoomPage implements Page, AsyncDisposable {
       width,
     });
     const { lines, mostScroll } = partOf(laidOut, part);
-    this.#rows = rows;
-    this.#mostScroll = mostScroll;
+    this.#scroll.drawn(rows, mostScroll);
     return {
       title: line(column(`The public room · ${this.#options.username}`, width), "strong"),
       body: [...lines, ...below],
@@ -97,7 +95,7 @@ export class RoomPage implements Page, AsyncDisposable {
     if (key.kind === "interrupt" || (key.kind === "end_of_input" && this.#editor.text === "")) this.#end.resolve();
     else if (key.kind === "enter") this.#enter();
     else if (key.kind === "page_up") void this.#older();
-    else if (key.kind === "page_down") this.#scrollBy(-1);
+    else if (key.kind === "page_down") this.#scroll.by(-1);
     else this.#editor.press(key);
   }
 
@@ -115,7 +113,7 @@ export class RoomPage implements Page, AsyncDisposable {
     const { text } = this.#editor;
     this.#editor.text = "";
     this.#notice = [];
-    this.#scroll = 0;
+    this.#scroll.toEnd();
     const command = readCommand(text);
     if (command === null) {
       if (text.trim() !== "") void this.#keep(messageOf(text));
@@ -185,21 +183,16 @@ export class RoomPage implements Page, AsyncDisposable {
 
   async #older(): Promise<void> {
     try {
-      if (this.#scroll + this.#rows > this.#mostScroll) {
+      if (this.#scroll.endsSoon) {
         const older = await this.#client.older();
         this.#items.unshift(...older.map((message) => this.#messageItem(message)));
         this.#options.redraw();
       }
-      this.#scrollBy(1);
+      this.#scroll.by(1);
     } catch (error) {
       this.#tell(error);
     }
     this.#options.redraw();
-  }
-
-  #scrollBy(pages: number): void {
-    const target = this.#scroll + pages * Math.max(1, this.#rows - 3);
-    this.#scroll = Math.max(0, Math.min(target, this.#mostScroll));
   }
 
   #tell(error: unknown): void {
