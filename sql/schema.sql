@@ -352,6 +352,7 @@ create table withheld (
   to_seq bigint,
   shown_delivered bigint,
   shown_read bigint,
+  shown_confirmed bigint[],
   constraint withheld_pkey PRIMARY KEY (conversation, reader, from_seq),
   constraint withheld_conversation_fkey FOREIGN KEY (conversation) REFERENCES conversations(id),
   constraint withheld_check CHECK ((to_seq >= from_seq))
@@ -611,8 +612,9 @@ begin
   if not found then return; end if;
   for v_id in select d from dms_of_pair(p_blocker, p_blocked) d loop
     update conversations c set members_version = c.members_version + 1 where c.id = v_id returning c.last_seq into v_seq;
-    insert into withheld (conversation, reader, sender, from_seq, shown_delivered, shown_read)
-    select v_id, p_blocker, p_blocked, v_seq + 1, m.delivered_seq, m.read_seq
+    insert into withheld (conversation, reader, sender, from_seq, shown_delivered, shown_read, shown_confirmed)
+    select v_id, p_blocker, p_blocked, v_seq + 1, m.delivered_seq, m.read_seq,
+           (select array_agg(f.seq) from confirmations f where f.conversation = v_id and f.account = p_blocker)
     from members m where m.conversation = v_id and m.account = p_blocker and m.left_seq is null;
     return query select 0, v_id, v_seq;
   end loop;

@@ -175,6 +175,33 @@ describe("statuses of one's own messages", () => {
     await becomes(ann, id, ["read", "read", "read", "read"]);
   });
 
+  test("stand still for the blocked where the other confirms one message at a time, and for the blocker too [BLK-2]", async () => {
+    const { ann, ben } = await pair();
+    const id = await ann.dm(ben, { retention_seconds: 86_400 });
+    const post = async (who: Person) =>
+      (await who.request("POST", `/api/conversations/${id}/messages`, { encrypted_content: "x" })).json.id;
+    const confirm = async (who: Person, message: string) =>
+      expect((await who.request("PUT", `/messages/${message}/delivered`)).status).toBe(200);
+    const [one, two, three, four] = [await post(ann), await post(ann), await post(ann), await post(ann)];
+    await confirm(ben, three);
+    expect(await statuses(ann, id)).toEqual(["sent", "sent", "delivered", "sent"]);
+    await ben.request("POST", `/api/users/${ann.id}/block`);
+    await confirm(ben, four);
+    expect(await statuses(ann, id)).toEqual(["sent", "sent", "delivered", "sent"]);
+    // Now none is left beyond the cursor: what stood as confirmed before the block goes on standing so.
+    await confirm(ben, one);
+    await confirm(ben, two);
+    const [first, second] = [await post(ben), await post(ben)];
+    await confirm(ann, second);
+    expect(await statuses(ann, id)).toEqual(["sent", "sent", "delivered", "sent", undefined, undefined]);
+    expect((await statuses(ben, id)).slice(4)).toEqual(["sent", "sent"]);
+    await ben.request("DELETE", `/api/users/${ann.id}/block`);
+    expect(await statuses(ann, id)).toEqual([...Array(4).fill("delivered"), undefined, undefined]);
+    expect((await statuses(ben, id)).slice(4)).toEqual(["sent", "delivered"]);
+    await confirm(ann, first);
+    expect((await statuses(ben, id)).slice(4)).toEqual(["delivered", "delivered"]);
+  });
+
   test("are sent in channels, whoever reads", async () => {
     const { ann, ben } = await pair();
     const id = await channelOf(ann, ben);
