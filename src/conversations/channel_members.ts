@@ -1,6 +1,7 @@
 /**
  * Who comes to a channel and who goes. Neither is an entry of its log, which may have ten thousand readers: the one
- * it happens to is told by a doorbell, and nodes take it over in what they know of the members.
+ * it happens to is told by a doorbell, and nodes take it over in what they know of the members. In a channel that is
+ * small enough for its members to be told who types, the nodes of all of them are told so.
  */
 import {
   type AccountId,
@@ -11,7 +12,12 @@ import {
   newMessageId,
 } from "../protocol/mod.ts";
 import { membershipBody } from "./body.ts";
-import { type ChannelChangeRequest, type ChannelOutcome, changeChannelMembers } from "./channels_store.ts";
+import {
+  type ChannelChangeRequest,
+  type ChannelOutcome,
+  changeChannelMembers,
+  listFewMembers,
+} from "./channels_store.ts";
 import { deliveryOf, entryAt } from "./committed.ts";
 import { deleteDeserted } from "./delete_conversation.ts";
 import type { ConversationsDeps, Delivery, Doorbell } from "./deps.ts";
@@ -88,7 +94,11 @@ async function attempt(deps: ConversationsDeps, input: ChannelChange): Promise<A
   const { seq, membersVersion, canSend } = outcome;
   const member = change === "remove" ? null : ({ role: "member", joinedSeq: seq, canSend } as const);
   deps.heads.apply(conversationId, { membersVersion, accountId, member });
-  if (outcome.status === "silent") return { ...outcome, told: { to: [accountId], conversationId, seq } };
+  if (outcome.status === "silent") {
+    // One more than may be told of each other, so that a node learns of the one who makes it too many.
+    const members = await listFewMembers(deps.db, conversationId, LIMITS.contactGroup + 1);
+    return { ...outcome, told: { to: [accountId], conversationId, seq, members } };
+  }
   const entry = entryAt(outcome, { kind: "membership", id, conversationId, senderId: actorId, content });
   return { ...outcome, told: await deliveryOf(deps, entry, outcome) };
 }

@@ -80,6 +80,17 @@ export async function changeChannelMembers(sql: Sql, input: ChannelChangeRequest
   }
 }
 
+/** Who is in a channel of at most `most` members; nobody of a larger one. Indexes: channels' key, members_open. */
+export async function listFewMembers(sql: Sql, id: ConversationId, most: number): Promise<AccountId[]> {
+  const rows = await sql.query<{ account: AccountId }>(
+    `select m.account from channels h join members m on m.conversation = h.conversation and m.left_seq is null
+     where h.conversation = $1 and h.members <= $2`,
+    [id, most],
+    "few_members",
+  );
+  return rows.map((row) => row.account);
+}
+
 /** Whether an account may read pages of a conversation: as a member, or because anybody may. Indexes: keys, members_open. */
 export async function mayRead(sql: Sql, id: ConversationId, account: AccountId): Promise<boolean> {
   const rows = await sql.query(

@@ -34,6 +34,8 @@ export interface Doorbell {
   readonly to: readonly AccountId[];
   readonly conversationId: ConversationId;
   readonly seq: number;
+  /** All who are in it now, where they are few enough to be told who types: their nodes tell by what they know of members. */
+  readonly members?: readonly AccountId[];
 }
 
 /** A committed entry, for those who may see it. */

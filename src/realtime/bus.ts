@@ -35,6 +35,14 @@ export type Hint =
       /** As for an event. */
       readonly members?: true;
     }
+  /** The members changed and no entry says so: what the nodes of these accounts know of them is out of date. */
+  | {
+      readonly type: "members";
+      readonly to: readonly AccountId[];
+      readonly conversationId: ConversationId;
+      /** As for an event. */
+      readonly members: true;
+    }
   /** A frame that is sent to whoever is there and kept nowhere. */
   | {
       readonly type: "signal";
@@ -63,6 +71,9 @@ export type Hint =
       readonly sessionIds: readonly SessionId[];
       readonly reason?: SessionEnd;
     };
+
+/** A hint that the actors of accounts are told, and not the node alone. */
+export type AccountHint = Exclude<Hint, { readonly type: "presence" | "members" }>;
 
 /** Whom a signal is not for. */
 export type SignalOptions = Pick<Extract<Hint, { type: "signal" }>, "except" | "readBy">;

@@ -19,7 +19,7 @@ import {
   type SessionId,
 } from "../protocol/mod.ts";
 import type { Annex, AnnexPorts } from "./annex.ts";
-import type { Bus, BusStatus, Hint, NodeId } from "./bus.ts";
+import type { AccountHint, Bus, BusStatus, NodeId } from "./bus.ts";
 import { DeliveredMarks } from "./delivered_marks.ts";
 import { type DispatchDeps, dispatch } from "./dispatch.ts";
 import { HeadWatch } from "./head_watch.ts";
@@ -32,7 +32,6 @@ import { SessionWatch } from "./session_watch.ts";
 import { type Stage, StageTimes } from "./stage_times.ts";
 import { UserActor, type UserActorDeps } from "./user_actor.ts";
 import type { UserMessage } from "./user_message.ts";
-import type { PresenceHint } from "./watched.ts";
 
 /** Told what happens, for metrics and the log. */
 export interface HubObserver {
@@ -295,7 +294,7 @@ export class Hub implements AsyncDisposable {
     for (const { annex } of this.#annexes.values()) annex.doubt();
   }
 
-  #tellAnnexes(account: AccountId, hint: Exclude<Hint, PresenceHint>): void {
+  #tellAnnexes(account: AccountId, hint: AccountHint): void {
     this.#annexes.get(account)?.annex.told(hint);
     if (hint.type !== "end_sessions") return;
     for (const { annex } of this.#annexes.values()) annex.ended(account, hint.sessionIds, hint.reason);

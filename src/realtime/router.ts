@@ -5,7 +5,7 @@
  */
 import type { Address, Delivery, Doorbell } from "../conversations/mod.ts";
 import type { AccountId, Codec, ConversationId, SessionId } from "../protocol/mod.ts";
-import type { Bus, Hint, NodeId, SignalOptions } from "./bus.ts";
+import type { AccountHint, Bus, Hint, NodeId, SignalOptions } from "./bus.ts";
 import type { PresenceHint } from "./watched.ts";
 
 /** What a {@link Router} is made of. */
@@ -14,7 +14,7 @@ export interface RouterOptions {
   readonly bus: Bus;
   readonly codec: Codec;
   /** Tells the actor of a local account, if there is one. */
-  readonly tellLocal: (account: AccountId, hint: Exclude<Hint, PresenceHint>, bytes: number) => void;
+  readonly tellLocal: (account: AccountId, hint: AccountHint, bytes: number) => void;
   /** Tells the local feed of a public channel, if there is one. */
   readonly tellFeed: (channel: ConversationId, hint: Hint) => void;
   /** Something is told of a person to people who may be here. */
@@ -74,9 +74,10 @@ export class Router {
     this.knock({ to: accounts, conversationId, seq });
   }
 
-  /** The same, where this node has taken the change over already. */
-  knock({ to, conversationId, seq }: Doorbell): void {
+  /** The same, where this node has taken the change over already; the nodes of `members` need to know it too. */
+  knock({ to, conversationId, seq, members = [] }: Doorbell): void {
     this.#send({ type: "doorbell", to, conversationId, seq, members: true });
+    this.#send({ type: "members", to: members, conversationId, members: true });
   }
 
   /** Sends a frame to whoever of these is connected; it is kept nowhere. */
@@ -109,6 +110,7 @@ export class Router {
 
   #local(hint: Hint): void {
     if (hint.type === "presence") return this.#options.onPresence(hint);
+    if (hint.type === "members") return; // it is about what the node knows, and nobody need be told
     const bytes = "text" in hint ? hint.text.length : 0;
     const { tellLocal, tellFeed } = this.#options;
     let count = hint.to.length;

@@ -1,11 +1,10 @@
 /** Everything that a user actor may be told: hints, frames of its sockets, and outcomes of what it started. */
 import type { BehindRow, Page, ReactResult, SentMessage } from "../conversations/mod.ts";
 import type { ClientFrame, ConversationId, SessionEnd } from "../protocol/mod.ts";
-import type { Hint } from "./bus.ts";
+import type { AccountHint } from "./bus.ts";
 import type { Generation } from "./feed.ts";
 import type { SendPlace } from "./send_order.ts";
 import type { Session } from "./session.ts";
-import type { PresenceHint } from "./watched.ts";
 
 /** A frame that carries a message. */
 export type MessageFrame = Extract<ClientFrame, { type: "message" }>;
@@ -15,7 +14,7 @@ export type ReactionFrame = Extract<ClientFrame, { type: "reaction" }>;
 
 /** Everything that a user actor may be told. */
 export type UserMessage =
-  | Exclude<Hint, PresenceHint>
+  | AccountHint
   | { readonly type: "registered" }
   | { readonly type: "attach"; readonly session: Session }
   | { readonly type: "detach"; readonly session: Session }

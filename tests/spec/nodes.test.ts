@@ -128,6 +128,29 @@ describe("two nodes", () => {
     expect(c.frames.filter((frame) => frame.type === "typing_stop" || frame.type === "message_read")).toEqual([]);
   });
 
+  test("who came to a small channel or was removed is known at nodes that neither is at, for who types and reads [TYP-1]", async () => {
+    const [ann, ben, cem, dan] = await Promise.all([0, 1, 2, 3].map(() => first.person()));
+    if (ann === undefined || ben === undefined || cem === undefined || dan === undefined) throw new Error();
+    const body = { conversation_type: "channel", name: "Few", participant_ids: [ben.id, cem.id], posting: "everybody" };
+    const id = (await ann.request("POST", "/api/conversations", body)).json.id as ConversationId;
+    using b = await ben.at(second.url).live();
+    using c = await cem.live();
+    using d = await dan.live();
+    b.send({ type: "typing_start", conversation_id: id }); // the second node knows the members now
+    await c.next("typing_start");
+    await ann.request("DELETE", `/api/conversations/${id}/participants/${cem.id}`);
+    await ann.request("POST", `/api/conversations/${id}/participants`, { user_id: dan.id });
+    const post = { content: "told to the second node after that" };
+    const { seq } = (await ann.request("POST", `/api/conversations/${id}/messages`, post)).json;
+    await b.until(() => placed(b.frames, id).includes(seq));
+    b.send({ type: "typing_stop", conversation_id: id });
+    b.send({ type: "message_read", conversation_id: id, seq });
+    await d.match((frame) => frame.type === "message_read" && frame.user_id === ben.id);
+    expect(d.frames.map(({ type }) => type)).toContain("typing_stop");
+    await c.settled();
+    expect(c.frames.filter((frame) => frame.type === "typing_stop" || frame.type === "message_read")).toEqual([]);
+  });
+
   test("a sign-out that the bus lost still closes the socket at the other node [AUTH-6]", async () => {
     const ann = await first.person();
     using there = await ann.at(second.url).live();
