@@ -3,14 +3,21 @@
  * every 10 s, when a device disconnects, and at the end. A crash loses some of them and costs
  * repeats; it never loses an entry, for only what was acknowledged is written, and nothing
  * moves back.
+ *
+ * Who reads a page or a list has those of its conversations written before: one write is under way and one
+ * waits, which takes all that was asked for meanwhile. For the pages of one conversation that is done once a
+ * second, so a page is at most that much older than what this node knows, however often it is read.
  */
 import type { Connection, Database } from "../platform/postgres.ts";
 import type { AccountId, ConversationId } from "../protocol/mod.ts";
 import { type DeviceCursor, type ReadCursor, writeDeviceCursors, writeReadCursors } from "./cursors_store.ts";
+import { WaitingCursors } from "./waiting_cursors.ts";
 
 /** What a {@link CursorWriter} may be told. */
 export interface CursorWriterOptions {
   readonly flushMs?: number;
+  /** Milliseconds of a clock that nobody sets. */
+  readonly now?: () => number;
   readonly onFault: (what: string, error: unknown) => void;
 }
 
@@ -18,48 +25,61 @@ const FLUSH_MS = 10_000;
 /** Cursors that may wait before they are written ahead of time. */
 const MOST_WAITING = 20_000;
 const ROWS_A_STATEMENT = 1_000;
+/** Milliseconds in which the cursors of one conversation are written once for its pages. */
+const PAGE_MS = 1_000;
 
 /** See the head of this file. */
 export class CursorWriter implements AsyncDisposable {
   readonly #db: Database;
   readonly #onFault: (what: string, error: unknown) => void;
+  readonly #now: () => number;
   readonly #timer: ReturnType<typeof setInterval>;
-  #devices = new Map<string, DeviceCursor>();
-  #reads = new Map<string, ReadCursor>();
+  readonly #devices = new WaitingCursors<DeviceCursor>(({ deviceId }) => deviceId);
+  readonly #reads = new WaitingCursors<ReadCursor>(({ accountId }) => accountId);
   #connection: Connection | undefined;
   #flushing: Promise<void> | undefined;
-  /** The flush that begins when that one is over. */
+  /** The flush that begins when that one is over, and what it is to write. */
   #next: Promise<void> | undefined;
+  #asked: Set<ConversationId> | "all" = new Set();
+  /** The conversations that were written for a page since then. */
+  #paged = new Set<ConversationId>();
+  #pagedSince = 0;
 
   constructor(db: Database, options: CursorWriterOptions) {
     this.#db = db;
     this.#onFault = options.onFault;
+    this.#now = options.now ?? (() => performance.now());
     this.#timer = setInterval(() => void this.flush(), options.flushMs ?? FLUSH_MS);
   }
 
   /** Takes a device's acknowledgement. */
   acknowledge(cursor: DeviceCursor): void {
-    keepHighest(this.#devices, `${cursor.deviceId} ${cursor.conversationId}`, cursor);
+    this.#devices.add(cursor);
     this.#bound(this.#devices);
   }
 
   /** Takes a person's read mark. */
   read(cursor: ReadCursor): void {
-    keepHighest(this.#reads, `${cursor.accountId} ${cursor.conversationId}`, cursor);
+    this.#reads.add(cursor);
     this.#bound(this.#reads);
   }
 
-  /** Writes what waits where an account's own read marks are among it. Never rejects. */
+  /** Writes an account's own read marks where they wait, with all of their conversations. Never rejects. */
   async settle(accountId: AccountId): Promise<void> {
-    if (this.#holdsReadsOf(accountId)) await this.flush();
+    const ids = this.#reads.conversationsWith((read) => read.accountId === accountId);
+    if (ids.length > 0) await this.#flush(ids);
+    else await this.#flushing;
+  }
+
+  /** Writes what waits of a conversation, unless that was done less than a second ago. Never rejects. */
+  async settlePage(id: ConversationId): Promise<void> {
+    if ((this.#devices.has(id) || this.#reads.has(id)) && this.#mayPage(id)) await this.#flush([id]);
     else await this.#flushing;
   }
 
   /** Writes all that waits. Never rejects: what could not be written waits for the next time. */
-  async flush(): Promise<void> {
-    // What came in while a flush was under way goes with the one after it, which is one for all who wait.
-    this.#next ??= this.#flushNext();
-    await this.#next;
+  flush(): Promise<void> {
+    return this.#flush("all");
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -68,21 +88,38 @@ export class CursorWriter implements AsyncDisposable {
     await this.#connection?.[Symbol.asyncDispose]();
   }
 
+  /** Counts a write for a page, where there may be one. */
+  #mayPage(id: ConversationId): boolean {
+    if (this.#now() - this.#pagedSince >= PAGE_MS) {
+      this.#paged = new Set();
+      this.#pagedSince = this.#now();
+    }
+    if (this.#paged.has(id)) return false;
+    this.#paged.add(id);
+    return true;
+  }
+
+  async #flush(what: readonly ConversationId[] | "all"): Promise<void> {
+    if (what === "all") this.#asked = "all";
+    else if (this.#asked !== "all") for (const id of what) this.#asked.add(id);
+    // What came in while a flush was under way goes with the one after it, which is one for all who wait.
+    this.#next ??= this.#flushNext();
+    await this.#next;
+  }
+
   async #flushNext(): Promise<void> {
     await this.#flushing;
     this.#next = undefined;
-    if (this.#devices.size === 0 && this.#reads.size === 0) return;
-    this.#flushing = this.#write().finally(() => {
+    const [devices, reads] = [this.#devices.take(this.#asked), this.#reads.take(this.#asked)];
+    this.#asked = new Set();
+    if (devices.length === 0 && reads.length === 0) return;
+    this.#flushing = this.#write(devices, reads).finally(() => {
       this.#flushing = undefined;
     });
     await this.#flushing;
   }
 
-  async #write(): Promise<void> {
-    const devices = [...this.#devices.values()];
-    const reads = [...this.#reads.values()];
-    this.#devices = new Map();
-    this.#reads = new Map();
+  async #write(devices: readonly DeviceCursor[], reads: readonly ReadCursor[]): Promise<void> {
     try {
       const connection = await this.#connected();
       for (const part of parts(devices)) await writeDeviceCursors(connection, part);
@@ -90,19 +127,14 @@ export class CursorWriter implements AsyncDisposable {
     } catch (error) {
       this.#onFault("cursor flush", error);
       // Back to the others; a higher one that came meanwhile stands.
-      for (const cursor of devices) keepHighest(this.#devices, `${cursor.deviceId} ${cursor.conversationId}`, cursor);
-      for (const cursor of reads) keepHighest(this.#reads, `${cursor.accountId} ${cursor.conversationId}`, cursor);
+      for (const cursor of devices) this.#devices.add(cursor);
+      for (const cursor of reads) this.#reads.add(cursor);
       this.#trim();
     }
   }
 
-  #holdsReadsOf(accountId: AccountId): boolean {
-    for (const cursor of this.#reads.values()) if (cursor.accountId === accountId) return true;
-    return false;
-  }
-
   /** Writes ahead of time what is much; while a write is under way and as much again waits, forgets the oldest. */
-  #bound(waiting: ReadonlyMap<string, unknown>): void {
+  #bound(waiting: { readonly size: number }): void {
     if (waiting.size <= MOST_WAITING) return;
     if (this.#flushing === undefined) void this.flush();
     else this.#trim();
@@ -110,12 +142,7 @@ export class CursorWriter implements AsyncDisposable {
 
   /** Cursors may be forgotten (it costs repeats); memory may not grow while the database is away. */
   #trim(): void {
-    for (const waiting of [this.#devices, this.#reads]) {
-      for (const key of waiting.keys()) {
-        if (waiting.size <= MOST_WAITING) break;
-        waiting.delete(key);
-      }
-    }
+    for (const waiting of [this.#devices, this.#reads]) waiting.trim(MOST_WAITING);
   }
 
   async #connected(): Promise<Connection> {
@@ -127,19 +154,6 @@ export class CursorWriter implements AsyncDisposable {
   }
 }
 
-function keepHighest<Cursor extends { readonly seq: number }>(
-  into: Map<string, Cursor>,
-  key: string,
-  cursor: Cursor,
-): void {
-  const known = into.get(key);
-  if (known === undefined || known.seq < cursor.seq) into.set(key, cursor);
-}
-
-function* parts<Cursor extends { readonly conversationId: ConversationId }>(
-  cursors: readonly Cursor[],
-): Generator<Cursor[]> {
-  // In one order everywhere, so that two nodes cannot wait for each other.
-  const sorted = [...cursors].sort((a, b) => (a.conversationId < b.conversationId ? -1 : 1));
-  for (let i = 0; i < sorted.length; i += ROWS_A_STATEMENT) yield sorted.slice(i, i + ROWS_A_STATEMENT);
+function* parts<Cursor>(cursors: readonly Cursor[]): Generator<readonly Cursor[]> {
+  for (let i = 0; i < cursors.length; i += ROWS_A_STATEMENT) yield cursors.slice(i, i + ROWS_A_STATEMENT);
 }

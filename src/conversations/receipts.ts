@@ -12,7 +12,7 @@ export type MessageStatuses = ReadonlyMap<number, MessageStatus>;
 
 /**
  * The statuses of the caller's own messages on a page. In a group all other members count; in a channel
- * every message is `sent`. Cursors that wait at another node are in it some seconds later.
+ * every message is `sent`. Cursors that wait are in it later: a second at most those of this node, ten those of another.
  */
 export async function statusesOf(
   deps: ConversationsDeps,
@@ -25,7 +25,7 @@ export async function statusesOf(
   if (from === undefined || to === undefined) return new Map();
   const head = await deps.heads.get(conversationId);
   if (head?.type === "channel") return new Map(own.map((seq) => [seq, "sent"]));
-  await deps.cursors.flush();
+  await deps.cursors.settlePage(conversationId);
   const { delivered, read, confirmed } = await findOthersProgress(deps.db, { conversationId, accountId, from, to });
   const statusOf = (seq: number): MessageStatus => {
     if (read !== null && seq <= read) return "read";
