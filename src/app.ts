@@ -19,7 +19,7 @@ import { composeServer } from "./app/server.ts";
 import type { Config } from "./config.ts";
 import { type OpenConversationsOptions, openConversations } from "./conversations/mod.ts";
 import { createAccessTokens, type DescribedRoute } from "./http/mod.ts";
-import { createLastSeen, listContacts, listSettings } from "./people/mod.ts";
+import { createLastSeen, listContacts, listSettings, pairsInContact } from "./people/mod.ts";
 import { systemClock } from "./platform/clock.ts";
 import { createLog } from "./platform/log.ts";
 import { createMetrics } from "./platform/metrics.ts";
@@ -143,6 +143,7 @@ async function openSpine(ground: Ground, { db, accounts, conversations, verify }
       endedSessions: (since) => endedSessions(accounts, since),
       settings: (ids) => listSettings(db, ids),
       contacts: (ids, most) => listContacts({ db }, ids, most),
+      inContact: (pairs) => pairsInContact({ db }, pairs),
       heartbeatMs: config.heartbeatMs,
       connectionTimeoutMs: config.connectionTimeoutMs,
       clock,

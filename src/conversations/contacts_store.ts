@@ -29,6 +29,32 @@ export async function contactsAmong(
   return new Set(rows.map((row) => row.account));
 }
 
+/*
+ * Of each pair the conversations of the first are looked through until one is found that the other is in too.
+ * Indexes: members_account, members_open.
+ */
+const PAIRS_SHARING = `
+select p.one, p.other from unnest($1::uuid[], $2::uuid[]) p(one, other)
+where exists (
+  select 1 from members a
+  join members b on b.conversation = a.conversation and b.account = p.other and b.left_seq is null
+  join conversations c on c.id = a.conversation
+  where a.account = p.one and a.left_seq is null and (c.kind = 1 or (c.kind = 2 and
+    (select count(*) from (select 1 from members m where m.conversation = c.id and m.left_seq is null limit $3 + 1) n) <= $3)))`;
+
+/** Those of some pairs of accounts that share a dm, or a group of at most `LIMITS.contactGroup`. */
+export async function listPairsSharing(
+  sql: Sql,
+  pairs: readonly (readonly [AccountId, AccountId])[],
+): Promise<[AccountId, AccountId][]> {
+  const rows = await sql.query<{ one: AccountId; other: AccountId }>(
+    PAIRS_SHARING,
+    [pairs.map(([one]) => one), pairs.map(([, other]) => other), LIMITS.contactGroup],
+    "pairs_sharing",
+  );
+  return rows.map(({ one, other }) => [one, other]);
+}
+
 /** Conversations of one account that are looked through for contacts. */
 const MOST_CONVERSATIONS = 1_000;
 

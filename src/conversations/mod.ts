@@ -16,7 +16,7 @@ export { type ReactInput, type ReactResult, react } from "./change_message.ts";
 export { joinChannel } from "./channel_members.ts";
 export { type ChannelPage, listChannels, readChannel, requireChannel } from "./channels.ts";
 export { type PublicChannel, publicHeads } from "./channels_store.ts";
-export { contactsAmong, listContactsOf } from "./contacts_store.ts";
+export { contactsAmong, listContactsOf, listPairsSharing } from "./contacts_store.ts";
 export { countConversations } from "./conversations_store.ts";
 export { type CreateConversationInput, type CreatedConversation, createConversation } from "./create_conversation.ts";
 export type { Address, ConversationsDeps, Delivery, Doorbell } from "./deps.ts";

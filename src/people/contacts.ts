@@ -1,5 +1,5 @@
 /** Whom somebody may be told of: those they share a dm or a small group with, where neither blocks the other. */
-import { listContactsOf } from "../conversations/mod.ts";
+import { listContactsOf, listPairsSharing } from "../conversations/mod.ts";
 import type { Sql } from "../platform/postgres.ts";
 import type { AccountId } from "../protocol/mod.ts";
 import { listBlockedPairs } from "./blocks_store.ts";
@@ -25,4 +25,16 @@ export async function listContacts(
     const all = contacts.get(account) ?? [];
     return { account, contacts: hidden === undefined ? all : all.filter((other) => !hidden.has(other)) };
   });
+}
+
+/** Those of some pairs of accounts who are contacts. */
+export async function pairsInContact(
+  deps: { readonly db: Sql },
+  pairs: readonly (readonly [AccountId, AccountId])[],
+): Promise<readonly (readonly [AccountId, AccountId])[]> {
+  const [sharing, blocked] = await Promise.all([
+    listPairsSharing(deps.db, pairs),
+    listBlockedPairs(deps.db, [...new Set(pairs.map(([one]) => one))]),
+  ]);
+  return sharing.filter(([one, other]) => blocked.get(one)?.has(other) !== true);
 }

@@ -20,7 +20,7 @@ export {
   unblockUser,
   type WithheldChange,
 } from "./blocks.ts";
-export { type ContactOf, listContacts } from "./contacts.ts";
+export { type ContactOf, listContacts, pairsInContact } from "./contacts.ts";
 export { type Departures, type DeparturesOptions, startDepartures } from "./departures.ts";
 export type { Connected, PeopleDeps, ProfileDeps } from "./deps.ts";
 export { createLastSeen, type LastSeen } from "./last_seen.ts";

@@ -2,81 +2,30 @@
  * The sockets of this node: who may open one, the one timer that looks at all their deadlines,
  * and the orderly end. It ties sessions to the user actors.
  */
-
-import type { EndedSession, Principal } from "../accounts/mod.ts";
 import { Registry } from "../actor/mod.ts";
-import { type Conversations, submitMessage } from "../conversations/mod.ts";
-import type { Connected, ContactOf, PersonSettings } from "../people/mod.ts";
+import { submitMessage } from "../conversations/mod.ts";
+import type { Connected } from "../people/mod.ts";
 import { Batcher } from "../platform/batcher.ts";
-import { type Clock, steadyNow } from "../platform/clock.ts";
-import {
-  type AccountId,
-  type CloseReason,
-  type Codec,
-  jsonCodec,
-  LIMITS,
-  type SessionEnd,
-  type SessionId,
-} from "../protocol/mod.ts";
+import { steadyNow } from "../platform/clock.ts";
+import { type AccountId, type Codec, jsonCodec, LIMITS, type SessionEnd, type SessionId } from "../protocol/mod.ts";
 import type { Annex, AnnexPorts } from "./annex.ts";
-import type { AccountHint, Bus, BusStatus, NodeId } from "./bus.ts";
+import { Annexes } from "./annexes.ts";
+import type { BusStatus } from "./bus.ts";
 import { DeliveredMarks } from "./delivered_marks.ts";
 import { type DispatchDeps, dispatch } from "./dispatch.ts";
 import { HeadWatch } from "./head_watch.ts";
+import type { HubOptions } from "./hub_options.ts";
+import { openPresence } from "./open_presence.ts";
 import { Outgoing } from "./outgoing.ts";
-import { Presence, type PresenceOptions } from "./presence.ts";
+import { partingsOf } from "./partings.ts";
+import type { Presence } from "./presence.ts";
 import { PublicFeeds } from "./public_feeds.ts";
 import { Router } from "./router.ts";
 import { Session, type SessionDeps, type SessionOrigin, type SocketPort } from "./session.ts";
 import { SessionWatch } from "./session_watch.ts";
-import { type Stage, StageTimes } from "./stage_times.ts";
+import { StageTimes } from "./stage_times.ts";
 import { UserActor, type UserActorDeps } from "./user_actor.ts";
 import type { UserMessage } from "./user_message.ts";
-
-/** Told what happens, for metrics and the log. */
-export interface HubObserver {
-  opened(): void;
-  closed(reason: CloseReason | "gone"): void;
-  /** An actor threw, and was restarted. */
-  actorFailed(account: AccountId, error: unknown): void;
-  /** A frame could not be handled; its sender, a session or somebody who reads a public channel, was told the request id. */
-  frameFailed(session: Session | null, requestId: string, error: unknown): void;
-  fault(what: string, error: unknown): void;
-  /** How long a message that is followed took for a stage. */
-  stage(stage: Stage, milliseconds: number): void;
-}
-
-/** What {@link openHub} is told. */
-export interface HubOptions {
-  readonly node: NodeId;
-  readonly bus: Bus;
-  readonly conversations: Conversations;
-  /** Judges an access token; throws `unauthorized` or `token_expired`. */
-  readonly verify: (token: string) => Promise<Principal>;
-  /** Those of some sessions that are over, and why; never from a cache. */
-  readonly sessionEnds: (ids: readonly SessionId[]) => Promise<ReadonlyMap<SessionId, SessionEnd>>;
-  /** Sessions that ended at a time (ms since the epoch) or later. */
-  readonly endedSessions: (since: number) => Promise<readonly EndedSession[]>;
-  /** The settings of some accounts; who is missing has the standard ones. */
-  readonly settings: (ids: readonly AccountId[]) => Promise<ReadonlyMap<AccountId, PersonSettings>>;
-  /** The contacts of each of some accounts, at most `most` of each. */
-  readonly contacts: (ids: readonly AccountId[], most: number) => Promise<readonly ContactOf[]>;
-  /** In the place of the standard times of presence. */
-  readonly presence?: Pick<PresenceOptions, "graceMs" | "lookMs">;
-  readonly heartbeatMs: number;
-  readonly connectionTimeoutMs: number;
-  readonly clock: Clock;
-  readonly observer: HubObserver;
-  readonly newRequestId: () => string;
-  /** A socket of an account has gone. */
-  readonly onLeft?: (account: AccountId) => void;
-  /** Sockets of one address that read public channels; standard 200. */
-  readonly publicPerAddress?: number;
-  /** Milliseconds between two comparisons of a socket's heads; standard 60,000. */
-  readonly compareMs?: number;
-  /** How a frame is handled; tests put a failing one in its place. */
-  readonly dispatch?: typeof dispatch;
-}
 
 const CHECK_MS = 1_000;
 const COMPARE_MS = 60_000;
@@ -104,7 +53,7 @@ export class Hub implements AsyncDisposable {
   readonly #actors: Registry<AccountId, UserMessage>;
   readonly #sessionDeps: SessionDeps;
   readonly #sessions = new Set<Session>();
-  readonly #annexes = new Map<AccountId, { readonly annex: Annex; readonly sessionDeps: SessionDeps }>();
+  readonly #annexes: Annexes;
   readonly #outgoing = new Outgoing();
   readonly #stages: StageTimes;
   /** Sockets that have not authenticated, by address [LIM-5]. */
@@ -124,16 +73,24 @@ export class Hub implements AsyncDisposable {
       codec: this.#codec,
       tellLocal: (account, hint, bytes) => {
         this.#actors.tellIfStarted(account, hint, bytes);
-        if (this.#annexes.size > 0) this.#tellAnnexes(account, hint);
+        this.#annexes.told(account, hint);
       },
       tellFeed: (channel, hint) => this.feeds.tell(channel, hint),
       onPresence: (hint) => this.presence.heard(hint),
       // Sends are judged under the head's lock; who is told of typing rests on this alone.
       membersChanged: (id) => options.conversations.heads.forget(id, Number.MAX_SAFE_INTEGER),
+      onMembership: (delivery) => this.presence.mayPart(partingsOf(delivery)),
       onDoubt: () => this.#doubt(),
       onFault: options.observer.fault,
     });
-    this.presence = this.#makePresence();
+    this.presence = openPresence(options, {
+      tell: (watcher, frame) => {
+        const hint = { type: "signal", to: [watcher], text: this.#codec.encode(frame) } as const;
+        return this.#actors.tellIfStarted(watcher, hint, hint.text.length) === "accepted";
+      },
+      isHere: (account) => this.#actors.find(account) !== undefined,
+      send: (hint) => this.router.presence(hint),
+    });
     this.#delivered = new DeliveredMarks({
       codec: this.#codec,
       head: (id) => options.conversations.heads.get(id),
@@ -153,7 +110,7 @@ export class Hub implements AsyncDisposable {
       endedSince: options.endedSessions,
       tell: ({ accountId, id, reason }) => {
         const hint = { type: "end_sessions", to: [accountId], sessionIds: [id], reason } as const;
-        this.#tellAnnexes(accountId, hint);
+        this.#annexes.told(accountId, hint);
         return this.#actors.tellIfStarted(accountId, hint, 0) !== "full";
       },
       now: () => options.clock.now(),
@@ -184,6 +141,12 @@ export class Hub implements AsyncDisposable {
       },
     );
     this.#sessionDeps = this.#makeSessionDeps();
+    this.#annexes = new Annexes({
+      ...{ bus: options.bus, node: options.node, now: () => steadyNow(options.clock) },
+      signal: (to, text) => this.router.signal(to, text),
+      sessionDeps: this.#sessionDeps,
+      onAttached: (session) => this.#noLongerWaiting(session),
+    });
     this.feeds = this.#makeFeeds();
     this.#timer = setInterval(() => this.#check(), CHECK_MS);
   }
@@ -224,17 +187,14 @@ export class Hub implements AsyncDisposable {
 
   /** Adds an annex; sockets that are opened for it are its own from then on. */
   add<Added extends Annex>(account: AccountId, open: (ports: AnnexPorts) => Added): Added {
-    const annex = open(this.#portsFor(account));
-    this.#annexes.set(account, { annex, sessionDeps: this.#annexDeps(annex) });
-    return annex;
+    return this.#annexes.add(account, open);
   }
 
   /** Takes a new socket. */
   open(socket: SocketPort, origin: SessionOrigin): Session {
     this.#options.observer.opened();
     if (origin.principal === null) this.#waiting.set(origin.address, (this.#waiting.get(origin.address) ?? 0) + 1);
-    const { annex } = origin;
-    const deps = annex === undefined ? undefined : this.#annexes.get(annex.account)?.sessionDeps;
+    const deps = origin.annex === undefined ? undefined : this.#annexes.sessionDepsOf(origin.annex);
     const session = new Session(socket, origin, deps ?? this.#sessionDeps);
     this.#sessions.add(session);
     this.#heads.opened(session);
@@ -280,7 +240,7 @@ export class Hub implements AsyncDisposable {
     }
     this.feeds.check();
     this.#heads.check();
-    for (const { annex } of this.#annexes.values()) annex.check();
+    this.#annexes.check();
     void this.#ended.look();
     void this.#delivered.tell();
   }
@@ -291,13 +251,7 @@ export class Hub implements AsyncDisposable {
     this.feeds.look();
     this.#heads.doubt();
     this.presence.doubt();
-    for (const { annex } of this.#annexes.values()) annex.doubt();
-  }
-
-  #tellAnnexes(account: AccountId, hint: AccountHint): void {
-    this.#annexes.get(account)?.annex.told(hint);
-    if (hint.type !== "end_sessions") return;
-    for (const { annex } of this.#annexes.values()) annex.ended(account, hint.sessionIds, hint.reason);
+    this.#annexes.doubt();
   }
 
   /** The sockets that are fed from the log. */
@@ -370,25 +324,6 @@ export class Hub implements AsyncDisposable {
     };
   }
 
-  #makePresence(): Presence {
-    const { bus, node, clock, settings, contacts, presence, observer } = this.#options;
-    return new Presence({
-      ...{ settings, contacts, ...presence },
-      tell: (watcher, { of, status, lastSeen }) => {
-        const frame = { type: "presence_update", user_id: of, status, last_seen: lastSeen } as const;
-        const hint = { type: "signal", to: [watcher], text: this.#codec.encode(frame) } as const;
-        return this.#actors.tellIfStarted(watcher, hint, hint.text.length) === "accepted";
-      },
-      isHere: (account) => this.#actors.find(account) !== undefined,
-      connected: (accounts) => bus.connected(accounts),
-      setAway: (account, away) => bus.setAway(node, account, away),
-      send: (hint) => this.router.presence(hint),
-      now: () => steadyNow(clock),
-      today: () => new Date(clock.now()).toISOString().slice(0, 10),
-      onFault: (error) => observer.fault("presence", error),
-    });
-  }
-
   #makeSessionDeps(): SessionDeps {
     const { observer, clock } = this.#options;
     return {
@@ -420,40 +355,6 @@ export class Hub implements AsyncDisposable {
       },
       now: () => steadyNow(clock),
       date: () => clock.now(),
-    };
-  }
-
-  #portsFor(account: AccountId): AnnexPorts {
-    const { bus, node, clock } = this.#options;
-    return {
-      node,
-      get healthy() {
-        return bus.healthy;
-      },
-      register: () => bus.register(node, account),
-      unregister: () => bus.unregister(node, account),
-      others: async () => [...(await bus.locate(node, [account])).keys()],
-      signal: (text) => this.router.signal([account], text),
-      now: () => steadyNow(clock),
-    };
-  }
-
-  /** What a session of an annex needs: as every other, but that its frames go there. */
-  #annexDeps(annex: Annex): SessionDeps {
-    return {
-      ...this.#sessionDeps,
-      codec: annex.codec,
-      ordered: false,
-      attach: (session) => {
-        this.#noLongerWaiting(session);
-        return annex.attach(session);
-      },
-      detach: (session) => annex.detach(session),
-      frame: (session, frame) => {
-        annex.frame(session, frame);
-        return "accepted";
-      },
-      drained: () => {},
     };
   }
 

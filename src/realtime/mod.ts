@@ -30,6 +30,7 @@ export { MemoryBus } from "./bus_memory.ts";
 export { RedisBus, type RedisBusOptions } from "./bus_redis.ts";
 export { dispatch } from "./dispatch.ts";
 export { Feed, type FeedHost, type Generation } from "./feed.ts";
-export { type Hub, type HubObserver, type HubOptions, openHub } from "./hub.ts";
+export { type Hub, openHub } from "./hub.ts";
+export type { HubObserver, HubOptions } from "./hub_options.ts";
 export type { Session } from "./session.ts";
 export type { Stage } from "./stage_times.ts";

@@ -1,7 +1,8 @@
 /**
  * How the people of this node are seen: online, away, dnd or offline, told to their contacts when it changes;
- * and what a device that comes is told of its own contacts. Nothing of it is in Postgres; the directory of the
- * bus knows who is connected where, and `watched.ts` what the people here were told of others.
+ * and what a device that comes is told of its own contacts (`newcomers.ts`). Nothing of it is in Postgres; the directory
+ * of the bus knows who is connected where, `watched.ts` what the people here were told of others, and `partings.ts`
+ * takes back what people were told of somebody who is their contact no more.
  *
  *   a socket is fed ─▶ due ─▶ (one look a second) how are their devices, at all nodes ─▶ contacts ─▶ told
  *   the last socket goes ─▶ 30 s ─▶ still at no node? ─▶ contacts ─▶ told
@@ -14,24 +15,29 @@
  *   hears that somebody is offline who is here says so.
  * - A hint like all that the bus carries: what is lost is found by the next change, or by {@link Watched}.
  */
-import type { ContactOf, PersonSettings } from "../people/mod.ts";
-import { STANDARD_SETTINGS, shownStatus } from "../people/mod.ts";
-import type { AccountId, DeviceStatus, ServerFrame, UserStatus } from "../protocol/mod.ts";
+import { type ContactOf, type PersonSettings, STANDARD_SETTINGS, shownStatus } from "../people/mod.ts";
+import { Batcher } from "../platform/batcher.ts";
+import type { AccountId, DeviceStatus, UserStatus } from "../protocol/mod.ts";
+import { Newcomers } from "./newcomers.ts";
+import {
+  dueAt,
+  isAway,
+  newPerson,
+  type OwnPerson,
+  type OwnSocket,
+  type PresenceSocket,
+  sharedSettings,
+} from "./own_person.ts";
+import { Partings, type PersonPair } from "./partings.ts";
 import { type PresenceHint, Watched, type WatchedOptions } from "./watched.ts";
-
-/** A socket, as presence needs it. */
-export interface PresenceSocket {
-  readonly authenticated: boolean;
-  /** Whether nothing should be sent now. */
-  readonly blocked: boolean;
-  sendFrame(frame: ServerFrame): void;
-}
 
 /** What {@link Presence} is made of. */
 export interface PresenceOptions extends Pick<WatchedOptions, "tell" | "isHere" | "now"> {
   /** The settings of some accounts; who is missing has the standard ones. */
   readonly settings: (ids: readonly AccountId[]) => Promise<ReadonlyMap<AccountId, PersonSettings>>;
   readonly contacts: (ids: readonly AccountId[], most: number) => Promise<readonly ContactOf[]>;
+  /** Those of some pairs who are contacts. */
+  readonly inContact: (pairs: readonly PersonPair[]) => Promise<readonly PersonPair[]>;
   /** How some accounts are connected, at any node; rejects where that cannot be found out. */
   readonly connected: (ids: readonly AccountId[]) => Promise<ReadonlyMap<AccountId, DeviceStatus>>;
   /** Lets all nodes know whether all devices that an account has here are away. */
@@ -47,35 +53,14 @@ export interface PresenceOptions extends Pick<WatchedOptions, "tell" | "isHere" 
   readonly onFault: (error: unknown) => void;
 }
 
-/** One socket of somebody. */
-interface OwnSocket {
-  readonly socket: PresenceSocket;
-  away: boolean;
-}
-
-/** Somebody who is connected here, or was a moment ago. */
-interface Own {
-  sockets: readonly OwnSocket[];
-  settings: PersonSettings | null;
-  /** Whether they have set something else since, or may have. */
-  stale: "no" | "perhaps" | "yes";
-  /** What contacts were told last, by this node or by one that told this one. */
-  told: UserStatus | null;
-  toldAt: number;
-  /** When the last socket went, or `null`. */
-  goneAt: number | null;
-  /** Why they are looked at sooner than others, and told of even if nothing has changed. */
-  chose: boolean;
-  back: boolean;
-}
-
 const GRACE_MS = 30_000;
 const LOOK_MS = 1_000;
-/** What somebody chooses is told after this part of it. */
-const CHOICES = 6;
 /** People in one look, and in one statement. */
 const A_LOOK = 1_000;
 const A_STATEMENT = 100;
+/** People whose settings are asked for together, and who may wait for that. */
+const A_READ = 1_000;
+const MOST_READS = 100_000;
 /** Contacts of one person who are told, and whom they are told of. */
 const MOST_CONTACTS = 1_000;
 
@@ -84,11 +69,13 @@ export class Presence implements AsyncDisposable {
   readonly watched: Watched;
   readonly #options: PresenceOptions;
   readonly #graceMs: number;
-  readonly #people = new Map<AccountId, Own>();
+  readonly #partings: Partings;
+  /** Of those who come at once, as after the end of another node, many are asked for together. */
+  readonly #settings: Batcher<AccountId, PersonSettings>;
+  readonly #people = new Map<AccountId, OwnPerson>();
   /** Who may have to be told of. */
   readonly #due = new Set<AccountId>();
-  /** Sockets that wait to be told of their contacts. */
-  readonly #asking = new Map<AccountId, PresenceSocket[]>();
+  readonly #newcomers: Newcomers;
   readonly #timer: ReturnType<typeof setInterval>;
   #looking: Promise<void> | undefined;
   #failing = false;
@@ -101,12 +88,21 @@ export class Presence implements AsyncDisposable {
       graceMs: this.#graceMs,
       isOwn: (account) => this.#people.has(account),
     });
+    this.#newcomers = new Newcomers({ watched: this.watched, settings: options.settings });
+    this.#partings = new Partings(options);
+    this.#settings = new Batcher<AccountId, PersonSettings>(
+      async (ids) => {
+        const found = await options.settings(ids);
+        return ids.map((id) => found.get(id) ?? STANDARD_SETTINGS);
+      },
+      { most: A_READ, waiting: MOST_READS },
+    );
     this.#timer = setInterval(() => void this.look(), options.lookMs ?? LOOK_MS);
   }
 
   /** People who wait to be told of, or to be told. */
   get waiting(): number {
-    return this.#due.size + this.#asking.size;
+    return this.#due.size + this.#newcomers.size + this.#partings.size;
   }
 
   /** What somebody who is connected here set; `undefined` where that is not known yet. */
@@ -118,7 +114,7 @@ export class Presence implements AsyncDisposable {
   /** The same, asked for where it is not known. */
   async settingsFor(account: AccountId): Promise<PersonSettings> {
     const known = this.settingsOf(account);
-    return known ?? (await this.#options.settings([account])).get(account) ?? STANDARD_SETTINGS;
+    return known ?? this.#settings.ask(account);
   }
 
   /** Somebody is about to come: what they set is known before. Never rejects. */
@@ -141,9 +137,7 @@ export class Presence implements AsyncDisposable {
 
   /** A socket has everything it missed of the logs, and is told of its account's contacts. */
   caughtUp(account: AccountId, socket: PresenceSocket): void {
-    const asking = this.#asking.get(account);
-    if (asking === undefined) this.#asking.set(account, [socket]);
-    else if (!asking.includes(socket)) asking.push(socket);
+    this.#newcomers.add(account, socket);
   }
 
   /** A socket has gone; also one that never came. */
@@ -202,9 +196,13 @@ export class Presence implements AsyncDisposable {
 
   /** Two people are no contacts any more: each is told that the other has gone, which is what they will see. */
   part(one: AccountId, other: AccountId): void {
-    const gone = { type: "presence", status: "offline", lastSeen: null } as const;
-    this.#options.send({ ...gone, of: one, to: [other] });
-    this.#options.send({ ...gone, of: other, to: [one] });
+    this.#partings.part([[one, other]]);
+    this.mayPart([[one, other]]); // a look that is under way may have found them to be contacts
+  }
+
+  /** These may have ceased to be contacts; who has is told so by the look after the next. */
+  mayPart(pairs: readonly PersonPair[]): void {
+    this.#partings.add(pairs);
   }
 
   /** Tells what is due, as much as a look may; called every second. Never rejects. */
@@ -231,19 +229,16 @@ export class Presence implements AsyncDisposable {
   }
 
   /** What is known of somebody; who is new counts as gone until a socket comes. */
-  #own(account: AccountId): Own {
+  #own(account: AccountId): OwnPerson {
     const own = this.#people.get(account);
     if (own !== undefined) return own;
-    const fresh: Own = {
-      ...{ sockets: [], settings: null, stale: "no", told: null, toldAt: 0 },
-      ...{ goneAt: this.#options.now(), chose: false, back: false },
-    };
+    const fresh = newPerson(this.#options.now());
     this.#people.set(account, fresh);
     this.#due.add(account);
     return fresh;
   }
 
-  #change(account: AccountId, own: Own, sockets: readonly OwnSocket[]): void {
+  #change(account: AccountId, own: OwnPerson, sockets: readonly OwnSocket[]): void {
     const wasAway = isAway(own.sockets);
     own.sockets = sockets;
     if (sockets.length === 0 || isAway(sockets) === wasAway) return;
@@ -263,12 +258,13 @@ export class Presence implements AsyncDisposable {
       }
     }
     await this.watched.look();
+    await this.#partings.look();
   }
 
   /** Whose turn it is. */
   #take(): AccountId[] {
     const some = new Set<AccountId>();
-    for (const account of this.#asking.keys()) {
+    for (const account of this.#newcomers.accounts()) {
       if (some.size >= A_LOOK) return [...some];
       some.add(account);
     }
@@ -276,17 +272,11 @@ export class Presence implements AsyncDisposable {
     for (const account of this.#due) {
       if (some.size >= A_LOOK) break;
       const own = this.#people.get(account);
-      if (own !== undefined && now < this.#dueAt(own)) continue;
+      if (own !== undefined && now < dueAt(own, this.#graceMs)) continue;
       this.#due.delete(account);
       some.add(account);
     }
     return [...some];
-  }
-
-  #dueAt({ told, toldAt, goneAt, chose }: Own): number {
-    const gone = goneAt === null ? 0 : goneAt + this.#graceMs;
-    const next = told === null ? 0 : toldAt + (chose ? this.#graceMs / CHOICES : this.#graceMs);
-    return Math.max(gone, next);
   }
 
   /** Some people: tells of those of whom there is something to tell, and tells the sockets of those that ask. */
@@ -299,24 +289,24 @@ export class Presence implements AsyncDisposable {
       const status = this.#judge(account, devices.get(account));
       if (status !== null) changes.set(account, status);
     }
-    const wanted = accounts.filter((account) => changes.has(account) || this.#asking.has(account));
+    const wanted = accounts.filter((account) => changes.has(account) || this.#newcomers.has(account));
     if (wanted.length === 0) return;
     const lists = await this.#options.contacts(wanted, MOST_CONTACTS);
     // Asked after those who are told of were registered: who is not found will look, and find them.
     const there = await this.#options.connected([...new Set(lists.flatMap(({ contacts }) => contacts))]);
-    const shown = await this.#shownOf(lists, there);
+    const shown = await this.#newcomers.shownOf(lists, there);
     for (const { account, contacts } of lists) {
       const present = contacts.filter((contact) => there.has(contact));
       const status = changes.get(account);
       if (status !== undefined) this.#tell(account, status, present);
-      this.#show(account, contacts, shown);
+      this.#newcomers.show(account, contacts, shown);
     }
   }
 
   /** What is to be told of somebody now, or `null`: nothing. */
   #judge(account: AccountId, device: DeviceStatus | undefined): UserStatus | null {
     const own = this.#people.get(account);
-    if (own === undefined || this.#options.now() < this.#dueAt(own)) return null; // it only asks
+    if (own === undefined || this.#options.now() < dueAt(own, this.#graceMs)) return null; // it only asks
     const { told, back, sockets, settings, goneAt } = own;
     // It came while others were asked for; or it is found because its actor here has not ended yet.
     if (settings === null || (goneAt !== null && this.#options.isHere(account))) {
@@ -339,10 +329,10 @@ export class Presence implements AsyncDisposable {
     if (unknown.length === 0) return;
     for (const account of unknown) this.#setStale(account, "no"); // what is set from here on makes it stale again
     try {
-      const settings = await this.#options.settings(unknown);
-      for (const account of unknown) {
+      const settings = await Promise.all(unknown.map((account) => this.#settings.ask(account)));
+      for (const [i, account] of unknown.entries()) {
         const own = this.#people.get(account);
-        if (own !== undefined) own.settings = shared(settings.get(account) ?? STANDARD_SETTINGS);
+        if (own !== undefined) own.settings = sharedSettings(settings[i] ?? STANDARD_SETTINGS);
       }
     } catch (error) {
       for (const account of unknown) this.#setStale(account, "yes");
@@ -355,7 +345,7 @@ export class Presence implements AsyncDisposable {
     return own !== undefined && (own.stale !== "no" || own.settings === null);
   }
 
-  #setStale(account: AccountId, stale: Own["stale"]): void {
+  #setStale(account: AccountId, stale: OwnPerson["stale"]): void {
     const own = this.#people.get(account);
     if (own !== undefined) own.stale = stale;
   }
@@ -373,61 +363,4 @@ export class Presence implements AsyncDisposable {
     if (own.goneAt !== null && own.toldAt >= own.goneAt + this.#graceMs) this.#people.delete(of);
     this.#options.send({ type: "presence", of, status, lastSeen, to: [...contacts, of] });
   }
-
-  /** How the contacts of those who ask are seen, where that is not offline. */
-  async #shownOf(
-    lists: readonly ContactOf[],
-    there: ReadonlyMap<AccountId, DeviceStatus>,
-  ): Promise<ReadonlyMap<AccountId, UserStatus>> {
-    const asked = new Set<AccountId>();
-    for (const { account, contacts } of lists) {
-      if (!this.#asking.has(account)) continue;
-      for (const contact of contacts) if (there.has(contact)) asked.add(contact);
-    }
-    if (asked.size === 0) return new Map();
-    const settings = await this.#options.settings([...asked]);
-    const shown = new Map<AccountId, UserStatus>();
-    for (const contact of asked) {
-      const { chosenStatus, lastSeenTo } = settings.get(contact) ?? STANDARD_SETTINGS;
-      const status = shownStatus(chosenStatus, there.get(contact));
-      if (lastSeenTo !== "nobody" && status !== "offline") shown.set(contact, status);
-    }
-    return shown;
-  }
-
-  /** Tells the sockets that ask; one that is full asks again. */
-  #show(account: AccountId, contacts: readonly AccountId[], shown: ReadonlyMap<AccountId, UserStatus>): void {
-    const asking = this.#asking.get(account);
-    if (asking === undefined) return;
-    this.#asking.delete(account);
-    for (const socket of asking) {
-      if (!socket.authenticated) continue;
-      if (socket.blocked) {
-        this.caughtUp(account, socket);
-        continue;
-      }
-      for (const contact of contacts) {
-        // What others here were told, so that all are told the same when it changes.
-        const status = this.watched.statusOf(contact) ?? shown.get(contact);
-        if (status === undefined) continue;
-        this.watched.remember(account, contact, status);
-        socket.sendFrame({ type: "presence_update", user_id: contact, status, last_seen: null });
-      }
-    }
-  }
-}
-
-function isAway(sockets: readonly OwnSocket[]): boolean {
-  return sockets.length > 0 && sockets.every(({ away }) => away);
-}
-
-const known = new Map<string, PersonSettings>();
-
-/** Nearly all people have set the same few things: one object for each. */
-function shared(settings: PersonSettings): PersonSettings {
-  const key = `${settings.chosenStatus} ${settings.lastSeenTo} ${settings.readReceipts}`;
-  const same = known.get(key);
-  if (same !== undefined) return same;
-  known.set(key, settings);
-  return settings;
 }

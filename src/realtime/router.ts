@@ -21,6 +21,8 @@ export interface RouterOptions {
   readonly onPresence: (hint: PresenceHint) => void;
   /** Somebody changed who is in a conversation, or who is told what is said there. */
   readonly membersChanged: (conversationId: ConversationId) => void;
+  /** An entry of this node says that somebody came or went. */
+  readonly onMembership: (delivery: Delivery) => void;
   /** Hints to this node may have been lost. */
   readonly onDoubt: () => void;
   readonly onFault: (what: string, error: unknown) => void;
@@ -51,6 +53,7 @@ export class Router {
   /** Delivers a committed entry. */
   deliver(delivery: Delivery): void {
     const { entry, recipients, stored } = delivery;
+    if (entry.kind === "membership") this.#options.onMembership(delivery);
     const place = { conversationId: entry.conversationId, seq: entry.seq };
     if (stored) {
       const text = this.#options.codec.encodeEvent(entry);

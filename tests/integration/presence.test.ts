@@ -122,6 +122,46 @@ describe("presence", () => {
     b[Symbol.dispose]();
   });
 
+  test("who leaves the last group that two people shared is told of nobody in it, and nobody there of them [PRE-1]", async () => {
+    const [ann, ben, cem] = await Promise.all([nodes[0].person(), nodes[1].person(), nodes[1].person()]);
+    const id = await ben.group([ann, cem]);
+    await ann.dm(cem);
+    using a = await ann.live();
+    using b = await ben.live();
+    using c = await cem.live();
+    for (const peer of [b, c]) await peer.match(isOf(ann));
+    await a.until(() => told(a, ben).length === 1 && told(a, cem).length === 1);
+    expect((await ann.request("DELETE", `/api/conversations/${id}/participants/${ann.id}`)).status).toBe(204);
+    await hears(b, ann, ["online", "offline"]);
+    await hears(a, ben, ["online", "offline"]);
+    await set(ann, { status: "dnd" });
+    clock.advance(GRACE_MS);
+    await hears(c, ann, ["online", "dnd"]);
+    expect([told(a, cem), told(b, ann), told(b, cem)]).toEqual([["online"], ["online", "offline"], ["online"]]);
+    // The others share the group alone, which ends.
+    expect((await ben.request("DELETE", `/api/conversations/${id}`)).status).toBe(204);
+    await hears(b, cem, ["online", "offline"]);
+    await hears(c, ben, ["online", "offline"]);
+  });
+
+  test("a group that grows too large makes strangers of those who shared nothing else", async () => {
+    const [ann, ben] = await Promise.all([nodes[0].person(), nodes[1].person()]);
+    const crowd = await nodes[0].db.query<{ id: string }>(
+      `insert into accounts (id, username, username_key, password_hash, created_at, updated_at)
+       select gen_random_uuid(), 'much_' || n, 'much_' || n, '', now(), now() from generate_series(1, 99) n returning id`,
+    );
+    const [last, ...most] = crowd.map((one) => one.id);
+    const body = { conversation_type: "group", participant_ids: [ben.id, ...most] };
+    const id = (await ann.request("POST", "/api/conversations", body)).json.id;
+    using a = await ann.live();
+    using b = await ben.live();
+    await hears(b, ann, ["online"]);
+    await hears(a, ben, ["online"]);
+    await ann.request("POST", `/api/conversations/${id}/participants`, { user_id: last });
+    await hears(b, ann, ["online", "offline"]);
+    await hears(a, ben, ["online", "offline"]);
+  });
+
   test("who hides is offline for all, and who is blocked or blocks is told nothing any more [PRE-3, BLK-3]", async () => {
     const world = await three();
     const { ann, ben, cem, b } = world;

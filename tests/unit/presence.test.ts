@@ -1,8 +1,18 @@
 /** Presence by a clock that the test moves and looks that it orders; contacts and the directory are the test's own. */
 import { describe, expect, test } from "bun:test";
+import type { Delivery } from "../../src/conversations/mod.ts";
 import type { PersonSettings } from "../../src/people/mod.ts";
-import type { AccountId, ServerFrame, UserStatus } from "../../src/protocol/mod.ts";
-import { Presence, type PresenceSocket } from "../../src/realtime/presence.ts";
+import {
+  type AccountId,
+  type ConversationId,
+  LIMITS,
+  type MessageId,
+  type ServerFrame,
+  type UserStatus,
+} from "../../src/protocol/mod.ts";
+import type { PresenceSocket } from "../../src/realtime/own_person.ts";
+import { type PersonPair, partingsOf } from "../../src/realtime/partings.ts";
+import { Presence } from "../../src/realtime/presence.ts";
 import type { PresenceHint } from "../../src/realtime/watched.ts";
 
 const GRACE_MS = 30_000;
@@ -29,6 +39,11 @@ class World implements AsyncDisposable {
   readonly settings = new Map<AccountId, PersonSettings>();
   readonly watcher = "watcher" as AccountId;
   contactsOf: (id: AccountId) => readonly AccountId[] = (id) => (id === this.watcher ? [] : [this.watcher]);
+  /** Pairs that were asked about, and those of them who are contacts. */
+  readonly pairs: PersonPair[] = [];
+  inContact: (pair: PersonPair) => boolean = () => false;
+  /** How many accounts each look-up of settings was for. */
+  readonly reads: number[] = [];
   /** How many accounts each look-up of contacts was for. */
   readonly lookUps: number[] = [];
   fails = false;
@@ -36,7 +51,15 @@ class World implements AsyncDisposable {
 
   constructor() {
     this.presence = new Presence({
-      settings: async (ids) => new Map([...this.settings].filter(([id]) => ids.includes(id))),
+      settings: async (ids) => {
+        this.reads.push(ids.length);
+        return new Map([...this.settings].filter(([id]) => ids.includes(id)));
+      },
+      inContact: async (pairs) => {
+        this.pairs.push(...pairs);
+        if (this.fails) throw new Error("The database is away");
+        return pairs.filter(this.inContact);
+      },
       contacts: async (ids) => {
         this.lookUps.push(ids.length);
         if (this.fails) throw new Error("The database is away");
@@ -268,5 +291,79 @@ describe("Presence", () => {
     expect(world.of(ann)).toEqual(["online"]);
     world.presence.part(ann, world.watcher);
     expect(world.of(ann)).toEqual(["online", "offline"]);
+  });
+
+  test("asks for the settings of ten thousand who come to a node at once in a few statements", async () => {
+    await using world = new World();
+    const people = Array.from({ length: 10_000 }, (_, i) => `person ${i}` as AccountId);
+    world.settings.set("person 7" as AccountId, { chosenStatus: "dnd", lastSeenTo: "contacts", readReceipts: false });
+    await Promise.all(people.map((person) => world.presence.expect(person)));
+    expect(world.reads.length).toBeLessThanOrEqual(11);
+    expect(world.presence.settingsOf("person 7" as AccountId)?.readReceipts).toBe(false);
+    expect(world.presence.settingsOf("person 9999" as AccountId)?.readReceipts).toBe(true);
+  });
+});
+
+describe("Presence of who is no contact any more", () => {
+  const cem = "cem" as AccountId;
+
+  test("is taken back both ways by the look after the next, and again from who is still a contact nothing", async () => {
+    await using world = new World();
+    world.come(ann);
+    world.come(cem);
+    await world.look();
+    world.inContact = ([, other]) => other === cem;
+    const { watcher } = world;
+    world.presence.mayPart([
+      [watcher, ann],
+      [watcher, cem],
+    ]);
+    const sent = world.sent.length;
+    await world.presence.look();
+    expect(world.sent.length).toBe(sent); // what was about to be told elsewhere has its time
+    await world.presence.look();
+    expect([world.of(ann), world.of(cem)]).toEqual([["online", "offline"], ["online"]]);
+    expect(world.sent.slice(sent).map(({ of, to }) => [of, ...to])).toEqual([
+      [watcher, ann],
+      [ann, watcher],
+    ]);
+    expect(world.presence.waiting).toBe(0);
+  });
+
+  test("is asked about where one of two is connected, and again where that failed", async () => {
+    await using world = new World();
+    world.presence.mayPart([
+      [ann, cem],
+      [world.watcher, ann],
+    ]);
+    world.fails = true;
+    await world.look();
+    expect(world.sent).toEqual([]);
+    world.fails = false;
+    await world.look();
+    expect(new Set(world.pairs.map(String))).toEqual(new Set([`${world.watcher},${ann}`]));
+    expect(world.sent.map(({ of }) => of)).toEqual([world.watcher, ann]);
+  });
+
+  test("is what a change of members may end: somebody left, all did, or one made it too large", () => {
+    const people = (count: number) => Array.from({ length: count }, (_, i) => `p${i}` as AccountId);
+    const of = (change: "joined" | "left" | "ended", who: AccountId[], rest: Pick<Delivery, "recipients" | "left">) =>
+      partingsOf({
+        ...{ stored: true, ...rest },
+        entry: {
+          ...{ kind: "membership", id: "m" as MessageId, conversationId: "c" as ConversationId, seq: 1 },
+          ...{ senderId: ann, createdAt: 0, expiresAt: null, content: { change, user_ids: who } },
+        },
+      });
+    expect(of("left", [ann], { recipients: people(2), left: [ann] })).toEqual([
+      [ann, "p0" as AccountId],
+      [ann, "p1" as AccountId],
+    ]);
+    expect(of("ended", [], { recipients: [], left: people(3) }).map(String)).toEqual(["p0,p1", "p0,p2", "p1,p2"]);
+    const most = LIMITS.contactGroup;
+    expect(of("left", [ann], { recipients: people(most), left: [ann] })).toEqual([]);
+    expect(of("joined", [ann], { recipients: [...people(most - 1), ann] })).toEqual([]);
+    expect(of("joined", [ann], { recipients: [...people(most), ann] })).toHaveLength((most * (most - 1)) / 2);
+    expect(of("joined", [ann], { recipients: [...people(most + 1), ann] })).toEqual([]);
   });
 });
