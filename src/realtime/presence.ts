@@ -316,7 +316,9 @@ export class Presence implements AsyncDisposable {
     // Registered, and not found: Redis has just lost it, and it will be there again.
     const status = shownStatus(settings.chosenStatus, device ?? (sockets.length > 0 ? "online" : undefined));
     const seen = settings.lastSeenTo === "nobody" ? "offline" : status;
-    if (seen !== (told ?? "offline") || (back && seen !== "offline")) return seen;
+    // Who came and went before a look: another node, that left the rest to this one, may have told that they are there.
+    const isUnsure = told === null && goneAt !== null;
+    if (seen !== (told ?? "offline") || (back && (seen !== "offline" || isUnsure))) return seen;
     own.told = seen;
     own.chose = false;
     own.back = false;

@@ -259,6 +259,15 @@ describe("Presence", () => {
     expect(world.presence.watched.pairs).toBe(0);
   });
 
+  test("who comes from another node and goes before this one has looked is told of all the same [PRE-1]", async () => {
+    await using world = new World();
+    world.presence.heard({ type: "presence", of: ann, status: "online", lastSeen: null, to: [world.watcher] });
+    world.go(ann, world.come(ann));
+    world.now += GRACE_MS;
+    await world.look();
+    expect(world.of(ann)).toEqual(["online", "offline"]);
+  });
+
   test("a node that hears of somebody who is here that they are offline says what is true", async () => {
     await using world = new World();
     world.come(ann);
