@@ -6,13 +6,8 @@
 import { type ConversationId, type MessageId, newMessageId } from "../protocol/mod.ts";
 import type { Api } from "./api.ts";
 import type { Composer } from "./composer.ts";
-import { SottoError } from "./sotto_error.ts";
-import { backoffMs, delay, type Timing } from "./timing.ts";
-
-/** How often a request is sent, at most. */
-const TRIES = 6;
-const BASE_MS = 200;
-const MOST_MS = 5_000;
+import { untilAnswered } from "./repeating.ts";
+import type { Timing } from "./timing.ts";
 
 /** See the head of this file. */
 export class Changes {
@@ -30,29 +25,16 @@ export class Changes {
   async edit(conversationId: ConversationId, messageId: MessageId, text: string): Promise<void> {
     const id = newMessageId(this.#timing.now());
     const { content } = await this.#composer.compose(conversationId, id, text, messageId);
-    await this.#untilAnswered(() => this.#api.editMessage(messageId, { id, ...content }));
+    await untilAnswered(this.#timing, () => this.#api.editMessage(messageId, { id, ...content }));
   }
 
   /** Adds a reaction, or takes it back. */
   async react(messageId: MessageId, emoji: string, change: "added" | "removed"): Promise<void> {
-    await this.#untilAnswered(() => this.#api.react(messageId, emoji, change));
+    await untilAnswered(this.#timing, () => this.#api.react(messageId, emoji, change));
   }
 
   /** Deletes a message for everybody, or for the account alone. */
   async remove(messageId: MessageId, audience: "all" | "me"): Promise<void> {
-    await this.#untilAnswered(() => this.#api.deleteMessage(messageId, audience));
-  }
-
-  async #untilAnswered(request: () => Promise<void>): Promise<void> {
-    for (let attempt = 0; ; attempt++) {
-      try {
-        return await request();
-      } catch (error) {
-        if (!(error instanceof SottoError) || !error.retryable || attempt + 1 >= TRIES) throw error;
-        const asked = error.details.retry_after_ms;
-        const pause = backoffMs(attempt, this.#timing.random(), BASE_MS, MOST_MS);
-        await delay(this.#timing, typeof asked === "number" ? Math.min(Math.max(asked, pause), 60_000) : pause);
-      }
-    }
+    await untilAnswered(this.#timing, () => this.#api.deleteMessage(messageId, audience));
   }
 }

@@ -24,56 +24,21 @@ import {
 } from "../protocol/mod.ts";
 import { Api, type HistoryPage, type HistoryQuery, signIn, signUp } from "./api.ts";
 import { Changes } from "./changes.ts";
+import type { ClientOptions, Credentials } from "./client_options.ts";
 import { type ClientEvent, Composer } from "./composer.ts";
-import type { ConnectionStatus, OpenSocket } from "./connection.ts";
+import type { ConnectionStatus } from "./connection.ts";
 import { Contacts } from "./contacts.ts";
-import { Engine, type EngineObserver, socketUrlOf } from "./engine.ts";
-import type { Fetch, HttpOptions } from "./http.ts";
-import type { Receipt, Signal } from "./intake.ts";
+import { Engine, socketUrlOf } from "./engine.ts";
+import type { HttpOptions } from "./http.ts";
+import type { Receipt } from "./intake.ts";
+import { observerOf } from "./listeners.ts";
 import { MemoryStore } from "./memory_store.ts";
-import type { PemKeys } from "./pem_encryption.ts";
 import { type Sendable, type SendOptions, Sends } from "./sends.ts";
-import type { OnSession, Session } from "./session_keeper.ts";
+import type { Session } from "./session_keeper.ts";
 import { SottoError } from "./sotto_error.ts";
-import { Statuses, type StatusUpdate } from "./statuses.ts";
-import type { ClientStore } from "./store.ts";
-import { systemTiming, type Timing } from "./timing.ts";
+import { Statuses } from "./statuses.ts";
+import { systemTiming } from "./timing.ts";
 import { Typing } from "./typing.ts";
-
-/** What every client may be told. Callbacks are called one at a time and never awaited. */
-export interface ClientOptions {
-  /** Encrypts and decrypts by itself with these; without them `send` takes ciphertext of the app's own. */
-  readonly keys?: PemKeys;
-  /** Where the device keeps its cursors, entries and outbox. Default: memory. */
-  readonly store?: ClientStore;
-  readonly openSocket?: OpenSocket;
-  readonly fetch?: Fetch;
-  readonly timing?: Timing;
-  /** Milliseconds until an HTTP answer is given up. Default 10,000. */
-  readonly deadlineMs?: number;
-  /** New tokens: store them, to `resume` after a restart. Awaited before they are used. */
-  readonly onSession?: OnSession;
-  readonly onStatus?: (status: ConnectionStatus) => void;
-  /**
-   * Somebody types, was given something, has read it, or is seen as online, away, dnd or offline; own settings of a
-   * conversation changed on another device.
-   */
-  readonly onSignal?: (signal: Signal) => void;
-  /** A message that this client sent has got further. */
-  readonly onMessageStatus?: (update: StatusUpdate) => void;
-  /** A message that was sent before a restart, and that no promise waits for, has its receipt. */
-  readonly onReceipt?: (receipt: Receipt) => void;
-  /** Such a message was refused for good. */
-  readonly onRejected?: (id: MessageId, error: SottoError) => void;
-  /** The server refused something that answers no message. */
-  readonly onProblem?: (error: SottoError) => void;
-}
-
-/** Who signs up or in. */
-export interface Credentials {
-  readonly username: string;
-  readonly password: string;
-}
 
 /** A page of a log, in rising order; `next` and `previous` are seqs to go on from, `null` at an end. */
 export interface ReadablePage extends Omit<HistoryPage, "messages"> {
@@ -335,55 +300,6 @@ export class SottoClient implements AsyncDisposable {
     if (this.#closed) throw new SottoError("closed", "Open a new client: this one was closed");
     if (this.status.state === "stopped") throw new SottoError("stopped", "Sign in again: the session has ended");
   }
-}
-
-/** What the engine's news go through on their way to the app. */
-interface Listeners {
-  readonly sends: Sends;
-  readonly composer: Composer;
-  readonly statuses: Statuses;
-  readonly typing: Typing;
-}
-
-function observerOf(options: ClientOptions, { sends, composer, statuses, typing }: Listeners): EngineObserver {
-  // A throw in a callback is the app's own: it ends in the runtime's handler and not in the engine.
-  const tell = (call: () => void) => queueMicrotask(call);
-  return {
-    onStatus: (status) => {
-      if (status.state === "stopped" && status.reason.code !== "closed") {
-        sends.abandon(
-          new SottoError("stopped", "Sign in again: the session has ended", { details: { ...status.reason } }),
-        );
-      }
-      if (status.state === "live") void statuses.refresh();
-      tell(() => options.onStatus?.(status));
-    },
-    onSignal: (signal) => {
-      if (signal.type === "typing_start" || signal.type === "typing_stop") return typing.heard(signal);
-      if (signal.type === "message_delivered" || signal.type === "message_read") statuses.marked(signal);
-      tell(() => options.onSignal?.(signal));
-    },
-    onReceipt: (receipt) => {
-      statuses.received(receipt);
-      if (!sends.received(receipt)) tell(() => options.onReceipt?.(receipt));
-    },
-    onRejected: (message, error) => {
-      statuses.failed(message.id);
-      if (!sends.refused(message.id, error)) tell(() => options.onRejected?.(message.id, error));
-    },
-    onProblem: (error) => tell(() => options.onProblem?.(error)),
-    onEntries: (entries) => {
-      for (const entry of entries) {
-        if (entry.type === "membership") composer.forget(entry.conversation_id);
-        if (entry.type === "message") typing.said(entry.conversation_id, entry.sender_id);
-      }
-    },
-    renew: async (message) => {
-      const renewed = await sends.renew(message);
-      if (renewed !== undefined) statuses.sending(message.conversationId, renewed.id, message.id);
-      return renewed;
-    },
-  };
 }
 
 function outboxFull(count: number): SottoError {

@@ -12,6 +12,7 @@ import { type EventFrame, LIMITS, type ServerFrame, type WelcomeFrame } from "..
 import type { Api } from "./api.ts";
 import { Connection, type ConnectionStatus, type OpenSocket } from "./connection.ts";
 import { EntryReader } from "./entry_reader.ts";
+import { Hidden } from "./hidden.ts";
 import { changeOf, emptyStep, planFrame, planPage, type Receipt, type Signal, type Step } from "./intake.ts";
 import { Outbox } from "./outbox.ts";
 import { SottoError } from "./sotto_error.ts";
@@ -61,6 +62,7 @@ export class Engine implements AsyncDisposable {
   readonly #sync: Sync;
   readonly #outbox: Outbox;
   readonly #connection: Connection;
+  readonly #hidden: Hidden;
   readonly reader: EntryReader;
   #inbox: Item[] = [];
   #working: Promise<void> | undefined;
@@ -102,6 +104,12 @@ export class Engine implements AsyncDisposable {
       onFrame: (frame) => this.#take({ kind: "frame", frame }),
       onDown: () => this.#down(),
       onStatus: (status) => this.#status(status),
+    });
+    this.#hidden = new Hidden({
+      ...{ timing: options.timing, number: state.hidden },
+      page: (after) => options.api.hiddenMessages(after),
+      keep: (hidden) => options.store.commit({ hidden }),
+      tell: (signal) => observer.onSignal(signal),
     });
     this.reader = new EntryReader(options.store, state.handled, () => this.#acknowledge());
     for (const message of state.outgoing) this.#outbox.add(message);
@@ -158,6 +166,7 @@ export class Engine implements AsyncDisposable {
         new SottoError("stopped", message, { cause: status.reason.cause, details: { ...status.reason } }),
       );
     }
+    if (status.state === "live") this.#hidden.refresh();
     this.#observer.onStatus(status);
   }
 
@@ -227,7 +236,10 @@ export class Engine implements AsyncDisposable {
       this.reader.added(step.entries.length);
     }
     for (const receipt of step.receipts) this.#observer.onReceipt(receipt);
-    for (const signal of step.signals) this.#observer.onSignal(signal);
+    for (const signal of step.signals) {
+      if (signal.type === "message_hidden") this.#hidden.heard(signal);
+      else this.#observer.onSignal(signal);
+    }
     for (const problem of step.problems) this.#observer.onProblem(problem);
     const repairs = this.#sync.repairs(step.caughtUp);
     if (repairs.resume) this.#resume();

@@ -24,6 +24,7 @@ export class MemoryStore implements ClientStore {
   #entries: StoredEntry[] = [];
   #place = 0;
   #handled = 0;
+  #hidden = 0;
 
   constructor(options: MemoryStoreOptions = {}) {
     this.#keep = options.keepEntries ?? 10_000;
@@ -31,7 +32,7 @@ export class MemoryStore implements ClientStore {
 
   load(): Promise<StoredState> {
     const outgoing = [...this.#outgoing.values()].sort((a, b) => a.order - b.order);
-    return Promise.resolve({ cursors: new Map(this.#cursors), outgoing, handled: this.#handled });
+    return Promise.resolve({ cursors: new Map(this.#cursors), outgoing, handled: this.#handled, hidden: this.#hidden });
   }
 
   commit(change: StoreChange): Promise<void> {
@@ -40,6 +41,7 @@ export class MemoryStore implements ClientStore {
     for (const id of change.settled ?? []) this.#outgoing.delete(id);
     for (const message of change.outgoing ?? []) this.#outgoing.set(message.id, message);
     if (change.handled !== undefined) this.#handled = change.handled;
+    if (change.hidden !== undefined) this.#hidden = change.hidden;
     if (change.trusted !== undefined) this.#trust(change.trusted.accountId, change.trusted.publicKey);
     return Promise.resolve();
   }

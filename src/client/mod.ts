@@ -3,7 +3,7 @@
  *
  * Reading order: `client.ts` (the front door) -> `engine.ts` (one inbox, persist before effect) ->
  * `connection.ts` (the socket) , `intake.ts` (what frames mean), `sync.ts` (cursors), `outbox.ts`
- * (sending), `entry_reader.ts` (reading) ; `store.ts` (the port) ; `composer.ts`, `changes.ts`, `contacts.ts`,
+ * (sending), `entry_reader.ts` (reading), `hidden.ts` (what was deleted for oneself) ; `store.ts` (the port) ; `composer.ts`, `changes.ts`, `contacts.ts`,
  * `pem_encryption.ts` (end-to-end encryption) ; `room.ts` (the public room) ; `api.ts`, `session_keeper.ts`, `http.ts`.
  *
  * Invariants: an entry is stored before it is acknowledged, a message before it is sent; a message
@@ -24,7 +24,8 @@ export {
   type RoomMessage,
   type User,
 } from "./api.ts";
-export { type ClientOptions, type Credentials, type ReadablePage, SottoClient } from "./client.ts";
+export { type ReadablePage, SottoClient } from "./client.ts";
+export type { ClientOptions, Credentials } from "./client_options.ts";
 export type { ClientEvent, ReadableEdit, ReadableMessage } from "./composer.ts";
 export type { ConnectionStatus, OpenSocket, SocketLike, StopReason } from "./connection.ts";
 export type { Fetch } from "./http.ts";

@@ -46,6 +46,8 @@ export interface StoreChange {
   readonly settled?: readonly MessageId[];
   /** The place of the last entry that the app has handled. */
   readonly handled?: number;
+  /** The number up to which the app was told what the account deleted for itself alone. */
+  readonly hidden?: number;
   /** A public key (PEM) to accept for an account from now on, beside those before it. */
   readonly trusted?: { readonly accountId: AccountId; readonly publicKey: string };
 }
@@ -56,6 +58,8 @@ export interface StoredState {
   /** In rising `order`. */
   readonly outgoing: readonly OutgoingMessage[];
   readonly handled: number;
+  /** See {@link StoreChange.hidden}; 0 at first. */
+  readonly hidden: number;
 }
 
 /** What a device keeps. Every call may reject; then the client stops with `store_failed`. */

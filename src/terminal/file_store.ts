@@ -38,6 +38,8 @@ const Content = z.object({
   outgoing: z.array(Outgoing),
   drafts: z.array(Draft),
   handled: z.number(),
+  /** Missing in files of earlier versions. */
+  hidden: z.number().default(0),
   place: z.number(),
   entries: z.array(z.object({ place: z.number(), entry: z.unknown() })),
   seen: z.array(z.string()),
@@ -62,6 +64,7 @@ export class FileStore implements ClientStore {
   #seen: Set<string>;
   #entries: StoredEntry[];
   #handled: number;
+  #hidden: number;
   #place: number;
   #writing: Promise<void> = Promise.resolve();
   #queued: Promise<void> | undefined;
@@ -70,7 +73,7 @@ export class FileStore implements ClientStore {
   static async open(path: string): Promise<FileStore> {
     const text = await readIfThere(path);
     const empty = { cursors: [], outgoing: [], drafts: [], handled: 0, place: 0, entries: [], seen: [], trusted: [] };
-    return new FileStore(path, text === null ? empty : Content.parse(JSON.parse(text)));
+    return new FileStore(path, Content.parse(text === null ? empty : JSON.parse(text)));
   }
 
   private constructor(path: string, content: z.infer<typeof Content>) {
@@ -83,6 +86,7 @@ export class FileStore implements ClientStore {
     this.#seen = new Set(content.seen);
     this.#entries = content.entries as StoredEntry[];
     this.#handled = content.handled;
+    this.#hidden = content.hidden;
     this.#place = content.place;
   }
 
@@ -109,7 +113,7 @@ export class FileStore implements ClientStore {
 
   load(): Promise<StoredState> {
     const outgoing = [...this.#outgoing.values()].sort((a, b) => a.order - b.order);
-    return Promise.resolve({ cursors: new Map(this.#cursors), outgoing, handled: this.#handled });
+    return Promise.resolve({ cursors: new Map(this.#cursors), outgoing, handled: this.#handled, hidden: this.#hidden });
   }
 
   async commit(change: StoreChange): Promise<void> {
@@ -122,6 +126,7 @@ export class FileStore implements ClientStore {
     }
     for (const message of change.outgoing ?? []) this.#takeOver(message);
     if (change.handled !== undefined) this.#handle(change.handled);
+    if (change.hidden !== undefined) this.#hidden = change.hidden;
     if (change.trusted !== undefined) this.#trust(change.trusted);
     await this.#save();
   }
@@ -177,6 +182,7 @@ export class FileStore implements ClientStore {
       outgoing: [...this.#outgoing.values()],
       drafts: [...this.#drafts.values()],
       handled: this.#handled,
+      hidden: this.#hidden,
       place: this.#place,
       entries: this.#entries,
       seen: [...this.#seen],

@@ -1,10 +1,10 @@
 /** Editing, reacting and deleting by the SDK, against a real server. */
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
-import type { ClientEvent, Fetch, Signal } from "../../src/client/mod.ts";
+import { type ClientEvent, type Fetch, MemoryStore, type Signal, SottoClient } from "../../src/client/mod.ts";
 import type { MessageId } from "../../src/protocol/mod.ts";
 import { startApp, type TestApp } from "../support/app.ts";
 import { waitUntil } from "../support/wait.ts";
-import { arrive, readUntil, type TestPerson } from "./people.ts";
+import { arrive, keysFor, PASSWORD, readUntil, type TestPerson } from "./people.ts";
 
 let app: TestApp;
 beforeAll(async () => {
@@ -93,6 +93,39 @@ describe("SottoClient", () => {
     expect(await a.client.api.hiddenMessages(1)).toEqual({ messages: [], more: false });
     await expect(a.client.edit(dm, id, "back")).rejects.toMatchObject({ code: "gone" });
     await expect(a.client.edit(dm, another as MessageId, "mine")).rejects.toMatchObject({ code: "forbidden" });
+  });
+
+  test("tells after an absence what was deleted for the account elsewhere, and after a restart nothing twice [CHG-5]", async () => {
+    const signals: Signal[] = [];
+    const onSignal = (signal: Signal) => void signals.push(signal);
+    const store = new MemoryStore();
+    await using both = await pair({ onSignal, store });
+    const { a, b, dm } = both;
+    const hidden = () => signals.flatMap((signal) => (signal.type === "message_hidden" ? [signal.number] : []));
+    const ids: MessageId[] = [];
+    for (const text of ["one", "two", "three", "four"]) ids.push((await b.client.send(dm, text)).id);
+    await readUntil(a.client, (event) => event.type === "message" && event.text === "four");
+    const other = await SottoClient.signIn(app.url, { username: a.name, password: PASSWORD, keys: await keysFor(0) });
+    await a.client.deleteForMe(dm, ids[0] as MessageId);
+    await waitUntil("the first was told", () => hidden().length === 1);
+    a.wire.lets = (direction) => direction !== "came"; // away, without knowing it
+    for (const id of ids.slice(1, 3)) await other.deleteForMe(dm, id);
+    a.wire.lets = () => true;
+    a.wire.cut();
+    await waitUntil("what was missed was told", () => hidden().length === 3);
+    await waitUntil("and kept", async () => (await store.load()).hidden === 3);
+    await other.deleteForMe(dm, ids[3] as MessageId);
+    await waitUntil("the last was told", () => hidden().length === 4);
+    expect(hidden()).toEqual([1, 2, 3, 4]);
+    await a.client.close();
+    signals.length = 0;
+    const { id: more } = await b.client.send(dm, "five");
+    await other.deleteForMe(dm, more);
+    const again = await SottoClient.resume(app.url, a.client.session, { store, onSignal, keys: await keysFor(0) });
+    again.connect();
+    await waitUntil("the next was told", () => hidden().length > 0);
+    expect(hidden()).toEqual([5]);
+    await Promise.all([again.close(), other.close()]);
   });
 
   test("repeats an edit whose answer was lost, and it is stored once", async () => {

@@ -35,7 +35,7 @@ export function describeStore(name: string, open: () => Promise<ClientStore>): v
     test("begins empty", async () => {
       const store = await open();
       const state = await store.load();
-      expect([[...state.cursors], state.outgoing, state.handled]).toEqual([[], [], 0]);
+      expect([[...state.cursors], state.outgoing, state.handled, state.hidden]).toEqual([[], [], 0, 0]);
       expect(await store.entries(0, 10)).toEqual([]);
       expect(await store.trustedKeys(ME)).toEqual([]);
     });
@@ -88,7 +88,8 @@ export function describeStore(name: string, open: () => Promise<ClientStore>): v
           [D, 1],
         ],
       });
-      await store.commit({ cursors: [[C, 5]], handled: 17 });
+      await store.commit({ cursors: [[C, 5]], handled: 17, hidden: 3 });
+      await store.commit({ settled: [] });
       const state = await store.load();
       expect(new Map(state.cursors)).toEqual(
         new Map([
@@ -96,7 +97,7 @@ export function describeStore(name: string, open: () => Promise<ClientStore>): v
           [D, 1],
         ]),
       );
-      expect(state.handled).toBe(17);
+      expect([state.handled, state.hidden]).toEqual([17, 3]);
     });
 
     test("keeps outgoing messages in their order until they are settled, byte for byte", async () => {
