@@ -1,9 +1,11 @@
 /** DELETE of a conversation, over two nodes: a group ends for everybody, a dm is cleared for one. */
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { emptyEndings } from "../../src/conversations/delete_conversation.ts";
+import { newMessageId } from "../../src/protocol/mod.ts";
 import { MemoryBus } from "../../src/realtime/mod.ts";
 import { type HttpAnswer, type Person, startApp, type TestApp } from "../support/app.ts";
 import type { Frame } from "../support/peer.ts";
+import { waitUntil } from "../support/wait.ts";
 import { holdHead } from "./event_log_support.ts";
 
 let nodes: readonly [TestApp, TestApp];
@@ -81,6 +83,23 @@ describe("a group", () => {
       [id],
     );
     expect(seqs.map(({ seq }) => seq)).toEqual([1, 2, 3, 4]);
+  });
+
+  test("that has ended knows a retry, until somebody who was in it deletes their account; then it refuses it", async () => {
+    const [ann, ben] = await people();
+    const id = await ann.group([ben]);
+    const message = { id: newMessageId() };
+    const sent = await say(ben, id, "c2VudA", message);
+    expect((await remove(ann, id)).status).toBe(204);
+    const retry = await say(ben, id, "c2VudA", message);
+    expect([retry.status, retry.json.seq]).toEqual([200, sent.json.seq]);
+    const password = "correct horse battery staple";
+    expect((await ann.request("POST", "/api/auth/delete-account", { password })).status).toBe(202);
+    await waitUntil("the log is gone", async () => {
+      return (await nodes[0].db.query("select 1 from events where conversation = $1", [id])).length === 0;
+    });
+    expect(codeOf(await say(ben, id, "c2VudA", message))).toEqual([404, "conversation_not_found"]);
+    expect(await nodes[0].db.query("select 1 from events where conversation = $1", [id])).toEqual([]);
   });
 
   test("is ended by its owner alone; the others are told to leave, strangers nothing", async () => {

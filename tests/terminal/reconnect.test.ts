@@ -1,7 +1,11 @@
 /** A server that dies under people who type: nothing of theirs is lost, and nothing comes twice. */
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import { SottoClient } from "../../src/client/mod.ts";
+import type { ConversationId } from "../../src/protocol/mod.ts";
+import { keysFor, PASSWORD } from "../client/people.ts";
 import { freePort } from "../support/free_port.ts";
 import { ServerProcess } from "../support/server_process.ts";
+import { TcpProxy } from "../support/tcp_proxy.ts";
 import { linesWith, Sitter } from "./chat_people.ts";
 
 const SLOW_MS = 240_000;
@@ -31,6 +35,36 @@ async function twoPeople(): Promise<AsyncDisposable & { readonly ada: Sitter; re
     },
   };
 }
+
+test(
+  "what was deleted on another device while the line was cut is gone from the screen, without a restart",
+  async () => {
+    const { hostname, port } = new URL(server.url);
+    await using line = await TcpProxy.start({ host: hostname, port: Number(port) });
+    await using eve = await Sitter.arrive(line.through(server.url), "eve");
+    const keys = await keysFor(0);
+    const name = `mal_${crypto.randomUUID().slice(0, 8)}`;
+    await using mal = await SottoClient.signUp(server.url, { username: name, password: PASSWORD, keys });
+    mal.connect();
+    eve.at.enter(`/new ${name}`);
+    await eve.at.shows("began this conversation");
+    const { conversations } = await mal.api.listConversations();
+    const id = conversations[0]?.id as ConversationId;
+    const { id: unwanted } = await mal.send(id, "better unsaid");
+    await mal.send(id, "something else");
+    await eve.at.shows("better unsaid", "something else");
+    line.cut();
+    await eve.at.shows(/reconnecting in \d+ s/);
+    const device = { username: eve.username, password: PASSWORD };
+    await using other = await SottoClient.signIn(server.url, device);
+    await other.deleteForMe(id, unwanted);
+    line.heal();
+    await eve.at.shows("deleted for you", "something else", "connected");
+    await eve.at.hides("better unsaid");
+    await eve.quit();
+  },
+  SLOW_MS,
+);
 
 describe("a server that is killed", () => {
   test(
