@@ -5,6 +5,7 @@
  * nobody without the key anything about them.
  */
 import type { KeyedHash } from "../platform/keyed_hash.ts";
+import type { Sealer } from "../platform/sealer.ts";
 import type {
   ConversationChange,
   Deletion,
@@ -19,7 +20,6 @@ import type {
 import { DomainError } from "../protocol/mod.ts";
 import { DIGEST_BYTES, EVENT_KINDS, type EventKind } from "./event_log.ts";
 import type { Head } from "./head.ts";
-import type { Sealer } from "./sealer.ts";
 
 /** What the log is given of one entry. */
 export interface Body {

@@ -2,12 +2,12 @@
 import type { Clock } from "../platform/clock.ts";
 import type { KeyedHash } from "../platform/keyed_hash.ts";
 import type { Database } from "../platform/postgres.ts";
+import type { Sealer } from "../platform/sealer.ts";
 import type { AccountId, ConversationId, LogEntry } from "../protocol/mod.ts";
 import type { CursorWriter } from "./cursors.ts";
 import type { EventLog } from "./event_log.ts";
 import type { Heads } from "./heads.ts";
 import type { PageReader } from "./page_reader.ts";
-import type { Sealer } from "./sealer.ts";
 
 /** See the head of this file; made by `openConversations`. */
 export interface ConversationsDeps {

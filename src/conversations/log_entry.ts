@@ -1,4 +1,6 @@
 /** From a row of the log to an entry that clients may see. */
+
+import type { Sealer } from "../platform/sealer.ts";
 import {
   type ConversationChange,
   type Deletion,
@@ -14,7 +16,6 @@ import { openBody } from "./body.ts";
 import { EVENT_KINDS } from "./event_log.ts";
 import type { EventRow } from "./events_store.ts";
 import type { Head } from "./head.ts";
-import type { Sealer } from "./sealer.ts";
 
 /**
  * Opens a row; one without a body is a tombstone. Throws where the body cannot be read: with the id

@@ -3,6 +3,7 @@ import { hkdfSync } from "node:crypto";
 import type { Clock } from "../platform/clock.ts";
 import { KeyedHash } from "../platform/keyed_hash.ts";
 import type { Database } from "../platform/postgres.ts";
+import { type MasterKey, Sealer } from "../platform/sealer.ts";
 import type { ConversationId } from "../protocol/mod.ts";
 import { recipientsOf } from "./committed.ts";
 import { CursorWriter } from "./cursors.ts";
@@ -13,7 +14,6 @@ import { PageReader } from "./page_reader.ts";
 import { ensurePartitions } from "./partitions.ts";
 import { type Retention, startRetention } from "./retention.ts";
 import { databaseTime } from "./retention_store.ts";
-import { type MasterKey, Sealer } from "./sealer.ts";
 
 /** What {@link openConversations} is told. */
 export interface OpenConversationsOptions {

@@ -4,6 +4,7 @@
  */
 import { Batcher } from "../platform/batcher.ts";
 import type { Sql } from "../platform/postgres.ts";
+import type { Sealer } from "../platform/sealer.ts";
 import { type ConversationId, LIMITS, type LogEntry } from "../protocol/mod.ts";
 import type { CursorWriter } from "./cursors.ts";
 import {
@@ -17,7 +18,6 @@ import {
 } from "./events_store.ts";
 import type { Heads } from "./heads.ts";
 import { toLogEntry } from "./log_entry.ts";
-import type { Sealer } from "./sealer.ts";
 
 /** A page of entries; see {@link PageRows} for the other fields. */
 export type Page = Omit<PageRows, "rows"> & { readonly entries: readonly LogEntry[] };

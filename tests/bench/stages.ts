@@ -20,7 +20,7 @@ interface Profile {
 /** The stages, by the files that hold them; the first that fits counts. */
 const STAGES: readonly (readonly [string, RegExp])[] = [
   ["decode and encode", /\/src\/protocol\/|node_modules\/zod\//],
-  ["body, digest, membership", /\/src\/conversations\/(body|sealer|send_message|heads)\.ts/],
+  ["body, digest, membership", /\/src\/(conversations\/(body|send_message|heads)|platform\/sealer)\.ts/],
   ["cursors", /\/src\/conversations\/cursors/],
   ["log and database driver", /\/src\/conversations\/|\/src\/platform\/postgres|node_modules\/pg/],
   ["deliver: router and feed", /\/src\/realtime\/(router|feed|bus)/],

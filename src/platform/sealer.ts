@@ -1,12 +1,11 @@
 /**
- * Encryption at rest of `server` conversations: AES-256-GCM (NIST SP 800-38D) under a data
- * key of the conversation, which is itself wrapped by a master key from the configuration.
+ * Encryption at rest of what the server can read: AES-256-GCM (NIST SP 800-38D) under a data key of its
+ * owner (a `server` conversation, a report), which is itself wrapped by a master key from the configuration.
  * The first master key wraps new data keys; all of them unwrap.
  *
  * The calls are synchronous, because a sender's messages must reach the log in order.
  */
 import { createCipheriv, createDecipheriv, randomBytes } from "node:crypto";
-import type { ConversationId, MessageId } from "../protocol/mod.ts";
 
 /** A master key: 32 bytes and the id that wrapped keys name. */
 export interface MasterKey {
@@ -27,25 +26,25 @@ export class Sealer {
     this.#masterKeys = masterKeys;
   }
 
-  /** A new data key for a conversation, wrapped: key id, 0x00, nonce, ciphertext, tag. */
-  newDataKey(conversationId: ConversationId): Uint8Array {
+  /** A new data key, wrapped: key id, 0x00, nonce, ciphertext, tag. It works for this owner alone. */
+  newDataKey(owner: string): Uint8Array {
     const master = this.#masterKeys[0];
     if (master === undefined) throw new Error("Configure an encryption key: there is none");
-    const wrapped = seal(master.key, randomBytes(32), `data-key ${conversationId}`);
+    const wrapped = seal(master.key, randomBytes(32), `data-key ${owner}`);
     return Buffer.concat([Buffer.from(`${master.id}\0`), wrapped]);
   }
 
-  /** Encrypts a body for its conversation and id. */
-  seal(dataKey: Uint8Array, conversationId: ConversationId, id: MessageId, body: Uint8Array): Uint8Array {
-    return seal(this.#unwrap(dataKey, conversationId), body, `body ${conversationId} ${id}`);
+  /** Encrypts a body for its owner and id. */
+  seal(dataKey: Uint8Array, owner: string, id: string, body: Uint8Array): Uint8Array {
+    return seal(this.#unwrap(dataKey, owner), body, `body ${owner} ${id}`);
   }
 
   /** Decrypts what {@link seal} gave; throws where anything differs. */
-  open(dataKey: Uint8Array, conversationId: ConversationId, id: MessageId, sealed: Uint8Array): Uint8Array {
-    return open(this.#unwrap(dataKey, conversationId), sealed, `body ${conversationId} ${id}`);
+  open(dataKey: Uint8Array, owner: string, id: string, sealed: Uint8Array): Uint8Array {
+    return open(this.#unwrap(dataKey, owner), sealed, `body ${owner} ${id}`);
   }
 
-  #unwrap(wrapped: Uint8Array, conversationId: ConversationId): Uint8Array {
+  #unwrap(wrapped: Uint8Array, owner: string): Uint8Array {
     const known = this.#dataKeys.get(wrapped);
     if (known !== undefined) return known;
     const end = wrapped.indexOf(0);
@@ -53,7 +52,7 @@ export class Sealer {
     const master = this.#masterKeys.find((candidate) => candidate.id === id);
     if (master === undefined)
       throw new Error(`Configure the encryption key that wrapped this data key: its id is ${id}`);
-    const dataKey = open(master.key, wrapped.subarray(end + 1), `data-key ${conversationId}`);
+    const dataKey = open(master.key, wrapped.subarray(end + 1), `data-key ${owner}`);
     this.#dataKeys.set(wrapped, dataKey);
     return dataKey;
   }
