@@ -39,6 +39,7 @@ create table audit_log (
   action text not null,
   account uuid,
   session uuid,
+  report uuid,
   constraint audit_log_pkey PRIMARY KEY (id),
   constraint audit_log_actor_kind_check CHECK ((actor_kind = ANY (ARRAY['cli'::text, 'account'::text])))
 );
@@ -300,6 +301,28 @@ create table relay_requests (
   constraint relay_requests_sender_fkey FOREIGN KEY (sender) REFERENCES accounts(id) ON DELETE CASCADE
 );
 
+create table reports (
+  id uuid not null,
+  number bigint not null generated always as identity,
+  reporter uuid not null,
+  reported uuid not null,
+  reason text not null,
+  created_at timestamp with time zone not null,
+  data_key bytea not null,
+  body bytea not null,
+  closed_at timestamp with time zone,
+  outcome text,
+  closing bytea,
+  constraint reports_pkey PRIMARY KEY (id),
+  constraint reports_reported_fkey FOREIGN KEY (reported) REFERENCES accounts(id) ON DELETE CASCADE,
+  constraint reports_reporter_fkey FOREIGN KEY (reporter) REFERENCES accounts(id) ON DELETE CASCADE,
+  constraint reports_check CHECK ((reporter <> reported)),
+  constraint reports_check1 CHECK (((closed_at IS NULL) = (outcome IS NULL))),
+  constraint reports_check2 CHECK (((closing IS NULL) OR (closed_at IS NOT NULL))),
+  constraint reports_outcome_check CHECK ((outcome = ANY (ARRAY['dismissed'::text, 'warned'::text, 'disabled'::text]))),
+  constraint reports_reason_check CHECK ((reason = ANY (ARRAY['spam'::text, 'abuse'::text, 'illegal'::text, 'impersonation'::text, 'other'::text])))
+);
+
 create table retired_names (
   name_hash bytea not null,
   free_at timestamp with time zone not null,
@@ -401,6 +424,18 @@ CREATE INDEX reactions_account ON public.reactions USING btree (account, convers
 CREATE INDEX reactions_expiry ON public.reactions USING btree (expires_at) WHERE (expires_at IS NOT NULL);
 
 CREATE INDEX relay_requests_age ON public.relay_requests USING btree (sender, created_at);
+
+CREATE INDEX reports_closed ON public.reports USING btree (closed_at) WHERE (closed_at IS NOT NULL);
+
+CREATE INDEX reports_created ON public.reports USING btree (created_at) WHERE (closed_at IS NULL);
+
+CREATE UNIQUE INDEX reports_number ON public.reports USING btree (number);
+
+CREATE INDEX reports_open ON public.reports USING btree (number) WHERE (closed_at IS NULL);
+
+CREATE INDEX reports_reported ON public.reports USING btree (reported);
+
+CREATE INDEX reports_reporter ON public.reports USING btree (reporter);
 
 CREATE INDEX retired_names_free ON public.retired_names USING btree (free_at);
 

@@ -27,6 +27,7 @@ import { createPasswordHasher } from "./platform/password_hash.ts";
 import { type Database, openDatabase } from "./platform/postgres.ts";
 import { uuidv7 } from "./protocol/mod.ts";
 import { type Hub, openHub, socketHandlers } from "./realtime/mod.ts";
+import { purgeReports } from "./reports/mod.ts";
 
 export type { AppOptions } from "./app/ground.ts";
 
@@ -124,6 +125,7 @@ async function openSlices(ground: Ground, onLate: OpenConversationsOptions["onLa
   const purge = setInterval(() => {
     purgeSessions(accounts).catch((error) => onFault("session purge", error));
     purgeAudit({ db, clock }).catch((error) => onFault("audit purge", error));
+    purgeReports({ db, clock }).catch((error) => onFault("report purge", error));
   }, PURGE_MS);
   started.defer(() => clearInterval(purge));
   return { db, accounts, conversations, verify: (token) => verifyAccessToken(accounts, token) };

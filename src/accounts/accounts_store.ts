@@ -67,6 +67,16 @@ export async function insertAccount(
   }
 }
 
+/** Accounts that administer and are not disabled, by id. */
+export async function listAdministrators(sql: Sql, limit: number): Promise<AccountId[]> {
+  const rows = await sql.query<{ id: AccountId }>(
+    "select id from accounts where role = 'admin' and disabled_at is null order by id limit $1",
+    [limit],
+    "accounts_administrators",
+  );
+  return rows.map((row) => row.id);
+}
+
 /** What a password is checked against. */
 export interface Credentials {
   readonly id: AccountId;

@@ -11,7 +11,7 @@
  * May import protocol, platform and keys.
  */
 export { accountExists } from "./account_exists.ts";
-export { countAccounts, type Role, type StoredAccount, setRole } from "./accounts_store.ts";
+export { countAccounts, listAdministrators, type Role, type StoredAccount, setRole } from "./accounts_store.ts";
 export {
   type AccountStep,
   type CreatedAccount,

@@ -3,16 +3,11 @@
  * speaks in it are the server's own, with fixed ids (RFC 9562 section 5.8): so it exists once, whoever speaks first at
  * whichever node, and who is an administrator no more has nothing left in it to speak by. Who said what is in the audit log.
  */
-import { type AccountDeps, ensureServerAccount, findUser } from "../accounts/mod.ts";
+import { type AccountDeps, ensureServerAccount } from "../accounts/mod.ts";
 import { type ConversationsDeps, ensureServerChannel, type SentMessage, sendMessage } from "../conversations/mod.ts";
-import {
-  type AccountId,
-  ANNOUNCEMENTS_SLUG,
-  type ConversationId,
-  DomainError,
-  type MessageId,
-} from "../protocol/mod.ts";
+import { type AccountId, ANNOUNCEMENTS_SLUG, type ConversationId, type MessageId } from "../protocol/mod.ts";
 import { record } from "./audit.ts";
+import { requireAdministrator } from "./require_administrator.ts";
 
 /** What announcing needs of the slices. */
 export interface Announcer {
@@ -39,8 +34,7 @@ const CHANNEL = "00000000-0000-8000-8000-000000000004" as ConversationId;
 export async function announce(deps: Announcer, input: AnnounceInput): Promise<SentMessage> {
   const { accounts, conversations } = deps;
   const { actorId, id, content, expiresIn } = input;
-  const actor = await findUser(accounts.db, actorId);
-  if (actor?.role !== "admin") throw new DomainError("forbidden");
+  await requireAdministrator(accounts.db, actorId);
   await ensureServerAccount(accounts, { id: CRIER, username: "server announcements" });
   await ensureServerChannel(conversations, {
     ...{ id: CHANNEL, ownerId: CRIER, name: "Announcements" },

@@ -1,6 +1,6 @@
 /** The record of what administrators did: who, what, to whom, when. */
 import type { Sql } from "../platform/postgres.ts";
-import type { AccountId, SessionId } from "../protocol/mod.ts";
+import type { AccountId, ReportId, SessionId } from "../protocol/mod.ts";
 import { type AuditRow, deleteOldAudit, insertAudit, listAuditRows } from "./audit_store.ts";
 import type { AdministrationDeps } from "./deps.ts";
 
@@ -20,7 +20,9 @@ export type Action =
   | "list_sessions"
   | "revoke_session"
   | "revoke_all_sessions"
-  | "announce";
+  | "announce"
+  | "read_report"
+  | "close_report";
 
 /** An entry as it is shown. */
 export type AuditEntry = AuditRow;
@@ -44,11 +46,12 @@ export async function record(
     readonly action: Action;
     readonly account: AccountId | null;
     readonly session?: SessionId;
+    readonly report?: ReportId;
   },
 ): Promise<void> {
-  const { actor, action, account, session = null } = entry;
+  const { actor, action, account, session = null, report = null } = entry;
   const name = actor.kind === "cli" ? actor.name : actor.id;
-  await insertAudit(tx, { actorKind: actor.kind, actor: name, action, account, session });
+  await insertAudit(tx, { actorKind: actor.kind, actor: name, action, account, session, report });
 }
 
 /** A page of the log, of everybody or of one account. */

@@ -1,6 +1,6 @@
 /** The statements on `audit_log`. */
 import type { Sql } from "../platform/postgres.ts";
-import type { AccountId, SessionId } from "../protocol/mod.ts";
+import type { AccountId, ReportId, SessionId } from "../protocol/mod.ts";
 
 /** A row of `audit_log` to be written; the database says when. */
 export interface NewAuditRow {
@@ -9,6 +9,7 @@ export interface NewAuditRow {
   readonly action: string;
   readonly account: AccountId | null;
   readonly session: SessionId | null;
+  readonly report: ReportId | null;
 }
 
 /** A row of `audit_log`, with the name that the account has now. */
@@ -22,8 +23,8 @@ export interface AuditRow extends NewAuditRow {
 /** Adds an entry. */
 export async function insertAudit(tx: Sql, row: NewAuditRow): Promise<void> {
   await tx.query(
-    "insert into audit_log (actor_kind, actor, action, account, session) values ($1, $2, $3, $4, $5)",
-    [row.actorKind, row.actor, row.action, row.account, row.session],
+    "insert into audit_log (actor_kind, actor, action, account, session, report) values ($1, $2, $3, $4, $5, $6)",
+    [row.actorKind, row.actor, row.action, row.account, row.session, row.report],
     "audit_insert",
   );
 }
@@ -34,7 +35,7 @@ export async function listAuditRows(
   page: { readonly before: number | null; readonly account: AccountId | null; readonly limit: number },
 ): Promise<AuditRow[]> {
   return sql.query<AuditRow>(
-    `select audit_log.id, at, actor_kind as "actorKind", actor, action, account, session, username
+    `select audit_log.id, at, actor_kind as "actorKind", actor, action, account, session, report, username
      from audit_log left join accounts on accounts.id = audit_log.account
      where ($1::int8 is null or audit_log.id < $1) and ($2::uuid is null or account = $2)
      order by audit_log.id desc limit $3`,

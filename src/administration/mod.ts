@@ -10,7 +10,7 @@
  * Lifecycle: none. May import protocol, platform, and the doors of accounts and conversations.
  */
 export { type AnnounceInput, type Announcer, announce } from "./announce.ts";
-export { type Action, type Actor, type AuditEntry, type AuditPage, listAudit, purgeAudit } from "./audit.ts";
+export { type Action, type Actor, type AuditEntry, type AuditPage, listAudit, purgeAudit, record } from "./audit.ts";
 export { type CreateUserInput, createUser, resetPassword, type WithPassword } from "./create_user.ts";
 export type { AdministrationDeps } from "./deps.ts";
 export {
@@ -24,4 +24,5 @@ export {
   revokeAllSessions,
   revokeSession,
 } from "./manage_user.ts";
+export { requireAdministrator } from "./require_administrator.ts";
 export { readStats, type Stats } from "./stats.ts";

@@ -1,11 +1,11 @@
 /** What the server answers: its routes and sockets, and what each is given of the parts. */
 import type { AnyElysia } from "elysia";
 import packageJson from "../../package.json" with { type: "json" };
-import { type Principal, redeemTicket } from "../accounts/mod.ts";
+import { createThrottle, type Principal, redeemTicket } from "../accounts/mod.ts";
 import { accountRoutes } from "../accounts/routes.ts";
 import { announcementRoutes } from "../administration/routes.ts";
 import { relayBodyRules, relayOperations, relayRoutes } from "../compat/relay/mod.ts";
-import { openRoom, roomOperations, roomRoutes, roomSocket } from "../compat/room/mod.ts";
+import { openRoom, ROOM, roomOperations, roomRoutes, roomSocket } from "../compat/room/mod.ts";
 import { announceKey, type Delivery, type Doorbell } from "../conversations/mod.ts";
 import { conversationRoutes } from "../conversations/routes.ts";
 import {
@@ -26,8 +26,18 @@ import { keyRoutes } from "../keys/routes.ts";
 import { type Departures, type DeparturesOptions, startDepartures } from "../people/mod.ts";
 import { peopleRoutes } from "../people/routes.ts";
 import { pingDatabase } from "../platform/postgres.ts";
-import { type AccountId, jsonCodec, MAIN_SOCKET, OPERATIONS, PUBLIC_SOCKET, type SessionId } from "../protocol/mod.ts";
+import {
+  type AccountId,
+  jsonCodec,
+  MAIN_SOCKET,
+  OPERATIONS,
+  PUBLIC_SOCKET,
+  type ServerFrame,
+  type SessionId,
+} from "../protocol/mod.ts";
 import { type Hub, socketRoutes } from "../realtime/mod.ts";
+import { exportReports, REPORT_RATES, type ReportsDeps } from "../reports/mod.ts";
+import { reportRoutes } from "../reports/routes.ts";
 import type { Ground, Slices } from "./ground.ts";
 import { requestObserver } from "./observers.ts";
 
@@ -82,7 +92,7 @@ export function composeServer(ground: Ground, slices: Slices, hub: Hub): AnyElys
 }
 
 function sliceRoutes(ground: Ground, slices: Slices, hub: Hub, { authenticate }: Authentication): AnyElysia[] {
-  const { config, clock, onFault, started } = ground;
+  const { config, clock, metrics, limiter, onFault, started } = ground;
   const { db, accounts, conversations, verify } = slices;
   const keys = { db, clock };
   const deliver = (delivery: Delivery): void => hub.router.deliver(delivery);
@@ -96,13 +106,18 @@ function sliceRoutes(ground: Ground, slices: Slices, hub: Hub, { authenticate }:
     openRoom({ hub, accounts, conversations, deliver, onFault: (error) => onFault("room", error) }),
   );
   const knock = (doorbell: Doorbell): void => hub.router.knock(doorbell);
+  const signal = (to: readonly AccountId[], frame: ServerFrame): void => hub.router.signal(to, jsonCodec.encode(frame));
+  const reports: ReportsDeps = {
+    ...{ db, clock, conversations, sealer: conversations.sealer, openTo: [ROOM] },
+    throttle: createThrottle({ limiter, rates: REPORT_RATES }),
+  };
+  const filed = metrics.counter("sotto_reports_total", "Reports to administrators, by reason", ["reason"]);
   const departures = openDepartures(ground, slices, { deliver, endSessions });
   return [
     accountRoutes({ accounts, authenticate, addressOf, endSessions }),
     keyRoutes({ keys, authenticate }),
     conversationRoutes({
-      ...{ conversations, authenticate, deliver, knock },
-      signal: (to, frame) => hub.router.signal(to, jsonCodec.encode(frame)),
+      ...{ conversations, authenticate, deliver, knock, signal },
     }),
     announcementRoutes({ accounts, conversations, authenticate, deliver }),
     peopleRoutes({
@@ -110,10 +125,14 @@ function sliceRoutes(ground: Ground, slices: Slices, hub: Hub, { authenticate }:
       people: { db, clock, connected: (ids) => hub.connected(ids) },
       settingsChanged: (id) => hub.router.settingsChanged(id),
       beforeBlock: () => conversations.cursors.flush(),
-      exports: { db, clock, conversations, exporting: new Set() },
+      exports: { db, clock, conversations, exporting: new Set(), sources: [exportReports(reports)] },
       onClosed: () => departures.look(),
       withheldChanged: (people, { conversationId, seq }) => hub.router.membersChanged(people, conversationId, seq),
       onBlocked: (blocker, blocked) => hub.presence.part(blocker, blocked),
+    }),
+    reportRoutes({
+      ...{ reports, authenticate, signal },
+      onFiled: (reason) => filed.increase({ reason }),
     }),
     relayRoutes({
       ...{ accounts, keys, conversations, authenticate, addressOf, endSessions, deliver },

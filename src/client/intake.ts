@@ -22,13 +22,14 @@ export interface Receipt {
 
 /**
  * What is not stored: somebody types, was given something, has read it (oneself too, on another device), or is
- * seen otherwise than before; the account deleted a message for itself, or changed its own settings.
+ * seen otherwise than before; the account deleted a message for itself, or changed its own settings; it
+ * administers the server, and there is a new report.
  */
 export type Signal = Extract<
   ServerFrame,
   {
     type:
-      | ("message_delivered" | "message_read" | "message_hidden" | "settings")
+      | ("message_delivered" | "message_read" | "message_hidden" | "settings" | "report_filed")
       | ("typing_start" | "typing_stop" | "presence_update");
   }
 >;
@@ -107,6 +108,7 @@ export function planFrame(intake: Intake, frame: ServerFrame, step: Step): void 
     case "typing_start":
     case "typing_stop":
     case "message_hidden":
+    case "report_filed":
     case "presence_update":
       step.signals.push(frame);
       return;

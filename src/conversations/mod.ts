@@ -41,6 +41,7 @@ export {
   readMessages,
 } from "./read_conversations.ts";
 export { isBlocked } from "./receipts.ts";
+export { findSeenMessage, type SeenMessage, wasIn } from "./seen_message.ts";
 export {
   type SendMessageInput,
   type SendResult,

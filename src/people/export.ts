@@ -9,9 +9,22 @@ import { type AccountId, type ConversationId, DomainError, toEventFrame } from "
 import type { PeopleDeps } from "./deps.ts";
 import { EXPORTED, listOwnConversations, readExported } from "./export_store.ts";
 
+/** Rows about an account that are not as the archive shows them, for they are sealed: a later slice reads its own. */
+export interface ExportSource {
+  /** The name of its file, beside those of tables. */
+  readonly table: string;
+  /** A page of rows as JSON texts; the first is behind `""`, and `next` is the following page's `behind`. */
+  readonly read: (of: {
+    readonly account: AccountId;
+    readonly behind: string;
+    readonly limit: number;
+  }) => Promise<{ readonly rows: readonly string[]; readonly next: string | null }>;
+}
+
 /** What an export needs. */
 export interface ExportDeps extends PeopleDeps {
   readonly conversations: ConversationsDeps;
+  readonly sources: readonly ExportSource[];
   /** The accounts whose export is under way at this node. */
   readonly exporting: Set<AccountId>;
 }
@@ -54,7 +67,8 @@ export function exportAccount(deps: ExportDeps, input: { readonly accountId: Acc
 }
 
 async function* filesOf(deps: ExportDeps, account: AccountId): AsyncGenerator<ArchiveFile> {
-  for (const table of EXPORTED) yield* tableFiles(deps, table, account);
+  for (const source of [...EXPORTED.map((table) => sourceOf(deps, table)), ...deps.sources])
+    yield* tableFiles(source, account);
   let beyond: ConversationId | null = null;
   for (;;) {
     const ids: readonly ConversationId[] = await listOwnConversations(deps.db, account, beyond, CONVERSATIONS_AT_ONCE);
@@ -64,17 +78,15 @@ async function* filesOf(deps: ExportDeps, account: AccountId): AsyncGenerator<Ar
   }
 }
 
-async function* tableFiles(
-  deps: ExportDeps,
-  table: (typeof EXPORTED)[number],
-  account: AccountId,
-): AsyncGenerator<ArchiveFile> {
+function sourceOf({ db }: ExportDeps, table: (typeof EXPORTED)[number]): ExportSource {
+  return { table: table.table, read: (of) => readExported(db, { ...of, table }) };
+}
+
+async function* tableFiles({ table, read }: ExportSource, account: AccountId): AsyncGenerator<ArchiveFile> {
   let behind: string | null = "";
   for (let part = 1; behind !== null; part++) {
-    const page: Awaited<ReturnType<typeof readExported>> = await readExported(deps.db, {
-      ...{ table, account, behind, limit: ROWS_AT_ONCE },
-    });
-    if (page.rows.length > 0) yield file(`tables/${table.table}`, part, page.rows);
+    const page: Awaited<ReturnType<ExportSource["read"]>> = await read({ account, behind, limit: ROWS_AT_ONCE });
+    if (page.rows.length > 0) yield file(`tables/${table}`, part, page.rows);
     behind = page.next;
   }
 }

@@ -1,7 +1,7 @@
 /**
  * The rows that are kept about an account, table by table, as JSON: whole rows, so that a column that
  * is added later is in the export by itself. What is left out is secret even to its owner (hashes), or
- * tells of somebody else (who blocks them, and what that withholds).
+ * tells of somebody else (who blocks or reports them, and what that withholds).
  */
 import type { Sql } from "../platform/postgres.ts";
 import type { AccountId, ConversationId } from "../protocol/mod.ts";
@@ -43,7 +43,7 @@ export const EXPORTED: readonly ExportedTable[] = [
   exported("reactions", "x.account", "x.conversation || ' ' || x.target_seq || ' ' || x.emoji"),
   exported("hidden_heads", "x.account", "x.account::text"),
   exported("hidden_messages", "x.account", "lpad(x.number::text, 20, '0')"),
-  exported("audit_log", "x.account", "lpad(x.id::text, 20, '0')", ["actor"]),
+  exported("audit_log", "x.account", "lpad(x.id::text, 20, '0')", ["actor", "report"]), // nobody is told that they were reported
   exported("relay_requests", "x.sender", "x.message::text", ["key_hash", "digest"]),
 ];
 

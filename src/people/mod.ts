@@ -23,6 +23,7 @@ export {
 export { type ContactOf, listContacts, pairsInContact } from "./contacts.ts";
 export { type Departures, type DeparturesOptions, startDepartures } from "./departures.ts";
 export type { Connected, PeopleDeps, ProfileDeps } from "./deps.ts";
+export type { ExportSource } from "./export.ts";
 export { createLastSeen, type LastSeen } from "./last_seen.ts";
 export { type ListUsersInput, listUsers, type UserPage } from "./list_users.ts";
 export { type PrivateKey, type PutPrivateKeyInput, putPrivateKey, readPrivateKey } from "./private_key.ts";

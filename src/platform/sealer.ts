@@ -13,6 +13,11 @@ export interface MasterKey {
   readonly key: Uint8Array;
 }
 
+/** What is sealed was sealed with a key that is not configured. */
+export class MissingKeyError extends Error {
+  override readonly name = "MissingKeyError";
+}
+
 const NONCE_BYTES = 12;
 const TAG_BYTES = 16;
 
@@ -51,7 +56,7 @@ export class Sealer {
     const id = Buffer.from(wrapped.subarray(0, end)).toString();
     const master = this.#masterKeys.find((candidate) => candidate.id === id);
     if (master === undefined)
-      throw new Error(`Configure the encryption key that wrapped this data key: its id is ${id}`);
+      throw new MissingKeyError(`Configure the encryption key that wrapped this data key: its id is ${id}`);
     const dataKey = open(master.key, wrapped.subarray(end + 1), `data-key ${owner}`);
     this.#dataKeys.set(wrapped, dataKey);
     return dataKey;

@@ -52,6 +52,7 @@ export const ERRORS = {
   conflict: { status: 409, retryable: false, message: "Use a new id" },
   idempotency_conflict: { status: 409, retryable: false, message: "Use a new id for a new body" },
   key_reused: { status: 409, retryable: false, message: "Choose a key that you did not use before" },
+  report_closed: { status: 409, retryable: false, message: "Look at the report: it was closed before in another way" },
   out_of_order: { status: 409, retryable: true, message: "Send first the message that was refused before this one" },
   ack_ahead: { status: 409, retryable: false, message: "Acknowledge only what was sent to you" },
   gone: { status: 410, retryable: false, message: "The message was deleted or has expired" },

@@ -17,9 +17,10 @@ import {
   type Tombstone,
 } from "./content.ts";
 import type { ErrorCode } from "./errors.ts";
-import { type AccountId, ConversationId, type DeviceId, MessageId, type SessionId } from "./ids.ts";
+import { type AccountId, ConversationId, type DeviceId, MessageId, type ReportId, type SessionId } from "./ids.ts";
 import { LIMITS } from "./limits.ts";
 import { DeviceStatus, type UserStatus } from "./people.ts";
+import type { ReportReason } from "./reports.ts";
 
 /** A client's mark on a frame, repeated in its answer. */
 const ref = z
@@ -231,6 +232,12 @@ export type ServerFrame =
       readonly user_id: AccountId;
     }
   | ({ readonly type: "message_hidden" } & HiddenMessage)
+  | {
+      /** To administrators: there is a new report. What it says is asked for over HTTP [RPT-3]. */
+      readonly type: "report_filed";
+      readonly report_id: ReportId;
+      readonly reason: ReportReason;
+    }
   | { readonly type: "pong"; readonly ref?: Ref }
   | { readonly type: "reauth"; readonly expires_at: string }
   | {

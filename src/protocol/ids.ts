@@ -41,6 +41,13 @@ export const MessageId = uuidText("A UUIDv7, made by the sender at the first att
 /** See {@link MessageId}. */
 export type MessageId = z.infer<typeof MessageId>;
 
+/** The id of a report to administrators, made by whoever reports: a UUIDv7. */
+export const ReportId = uuidText("A report; a UUIDv7, made by whoever reports")
+  .refine((id) => id[14] === "7", { error: "must be a UUIDv7" })
+  .brand<"ReportId">();
+/** See {@link ReportId}. */
+export type ReportId = z.infer<typeof ReportId>;
+
 /**
  * Makes a UUIDv7 from a time and randomness (RFC 9562 section 5.7).
  * `unixMs`: milliseconds since the epoch. `random`: at least 10 bytes.

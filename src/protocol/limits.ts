@@ -79,6 +79,12 @@ export const LIMITS = {
   contactGroup: 100,
   /** People whom one account may block. Beyond: `too_many_blocked`. */
   blocks: 10_000,
+  /** Messages that a report names. Beyond: `bad_request`. */
+  reportMessages: 20,
+  /** Characters of a note in a report, and of what one of its messages says. Beyond: `bad_request`. */
+  reportChars: 2_000,
+  /** Reports of one account in a day. Beyond: `rate_limited`. */
+  reportsPerDay: 20,
   /** Characters of an encrypted private key. Beyond: `bad_request`. */
   privateKeyChars: 16_384,
   /** Cursors in one `resume` frame. Beyond: `bad_frame`. */

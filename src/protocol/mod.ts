@@ -17,6 +17,7 @@ export * from "./operations.ts";
 export * from "./page_place.ts";
 export * from "./people.ts";
 export * from "./public_socket.ts";
+export * from "./reports.ts";
 export * from "./rest.ts";
 export * from "./server_frames.ts";
 export * from "./sockets.ts";

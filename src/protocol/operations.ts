@@ -36,6 +36,7 @@ import {
   WsTicketAnswer,
 } from "./answers.ts";
 import type { ErrorCode } from "./errors.ts";
+import { ReportAnswer, ReportFiledAnswer, ReportsAnswer } from "./reports.ts";
 import { EmailAnswer, LinkAskedAnswer } from "./rest.ts";
 
 /** One route. */
@@ -63,6 +64,7 @@ const user = { tag: "users", auth: "bearer" } as const;
 const conversation = { tag: "conversations", auth: "bearer" } as const;
 const message = { tag: "messages", auth: "bearer" } as const;
 const channel = { tag: "channels", auth: "bearer" } as const;
+const admin = { tag: "administration", auth: "bearer" } as const;
 const server = { tag: "server", auth: "none" } as const;
 const socket = { tag: "socket", auth: "optional", answers: { 101: null } } as const;
 const SENDING = [
@@ -206,6 +208,26 @@ export const OPERATIONS: Operations = {
     errors: ["busy"],
   },
   "GET /api/blocks": { ...{ ...user, summary: "List whom the caller blocks" }, answers: { 200: BlocksAnswer } },
+  "POST /api/reports": {
+    ...{ ...user, summary: "Report somebody to the administrators; nobody else is told" },
+    answers: { 200: ReportFiledAnswer, 201: ReportFiledAnswer },
+    errors: ["user_not_found", "conversation_not_found", "message_not_found", "conflict", "idempotency_conflict"],
+  },
+  "GET /api/admin/reports": {
+    ...{ ...admin, summary: "List reports, the newest first, as an administrator of the server" },
+    answers: { 200: ReportsAnswer },
+    errors: ["forbidden"],
+  },
+  "GET /api/admin/reports/{id}": {
+    ...{ ...admin, summary: "Read a report; that it was read is written down" },
+    answers: { 200: ReportAnswer },
+    errors: ["forbidden", "not_found"],
+  },
+  "POST /api/admin/reports/{id}/close": {
+    ...{ ...admin, summary: "Close a report, and disable the account where that is the outcome" },
+    answers: { 200: ReportAnswer },
+    errors: ["forbidden", "not_found", "report_closed"],
+  },
   "GET /api/users/{id}/public-key": {
     ...{ ...user, summary: "Show an account's current public key" },
     answers: { 200: PublicKeyAnswer },

@@ -7,8 +7,9 @@ import { z } from "zod";
 import { EventAnswer } from "./answers.ts";
 import { ERRORS, type ErrorCode } from "./errors.ts";
 import { PingFrame } from "./frames.ts";
-import { AccountId, ConversationId, DeviceId, MessageId, SessionId } from "./ids.ts";
+import { AccountId, ConversationId, DeviceId, MessageId, ReportId, SessionId } from "./ids.ts";
 import { UserStatus } from "./people.ts";
+import { ReportReason } from "./reports.ts";
 
 const Time = z.iso.datetime();
 const Seq = z.int().min(0).describe("A place in the conversation's log");
@@ -78,6 +79,7 @@ export const ServerFrameSchema = z.discriminatedUnion("type", [
     message_seq: Seq,
     number: z.int().min(1).describe("Rises from one to the next: the `after` of `GET /api/messages/hidden`"),
   }),
+  z.strictObject({ type: z.literal("report_filed"), report_id: ReportId, reason: ReportReason }),
   z.strictObject({
     type: z.literal("settings"),
     conversation_id: ConversationId,

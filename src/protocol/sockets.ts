@@ -199,6 +199,10 @@ const SERVER_NOTES: Readonly<Record<ServerFrame["type"], FrameNote>> = {
     summary: "The person deleted a message for themselves alone, on some device",
     example: { type: "message_hidden", conversation_id, ...earlier, number: 3 },
   },
+  report_filed: {
+    summary: "To administrators of the server: there is a new report",
+    example: { type: "report_filed", report_id: id, reason: "spam" },
+  },
   tombstone: {
     summary: "An entry of a log: what stood here is gone",
     example: { type: "tombstone", ...entry, reason: "expired" },

@@ -89,7 +89,8 @@ export class Talks {
 
   /** Takes what is not stored. */
   signal(signal: Signal): void {
-    if (signal.type === "presence_update") return; // who is there is asked for with /who
+    // Who is there is asked for with /who; reports are no conversation's.
+    if (signal.type === "presence_update" || signal.type === "report_filed") return;
     const talk = this.#talks.get(signal.conversation_id);
     if (talk === undefined) return;
     switch (signal.type) {

@@ -199,6 +199,23 @@ export const ROUTES: Readonly<Record<string, Row>> = {
     }),
     outcomes: own("428 precondition_required"),
   },
+  // About somebody with whom the caller shares nothing but the server.
+  "POST /api/reports": {
+    send: ({ guest }) => ({ path: "/api/reports", body: { user_id: guest, reason: "spam" } }),
+    outcomes: signedIn("201"),
+  },
+  // Nobody here administers the server, not even who made the group.
+  "GET /api/admin/reports": { send: at("/api/admin/reports"), outcomes: signedIn("403 forbidden") },
+  "GET /api/admin/reports/{id}": {
+    send: ({ cast }) => ({ path: `/api/admin/reports/${cast.reported}` }),
+    missing: ({ nothing }) => ({ path: `/api/admin/reports/${nothing}` }),
+    outcomes: signedIn("403 forbidden"),
+  },
+  "POST /api/admin/reports/{id}/close": {
+    send: ({ cast }) => ({ path: `/api/admin/reports/${cast.reported}/close`, body: { outcome: "dismissed" } }),
+    missing: ({ nothing }) => ({ path: `/api/admin/reports/${nothing}/close`, body: { outcome: "dismissed" } }),
+    outcomes: signedIn("403 forbidden"),
+  },
   "GET /api/blocks": { send: at("/api/blocks"), outcomes: signedIn("200") },
 
   // Everybody's who is signed in.

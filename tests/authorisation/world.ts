@@ -44,6 +44,8 @@ export interface Cast {
   readonly people: Readonly<
     Record<"other" | "nonMember" | "former" | "member" | "admin" | "bystander" | "guest", Person>
   >;
+  /** A report of the guest to the administrators of the server. */
+  readonly reported: string;
   /** The device that each actor tries from, and who is signed in there with which token. */
   readonly devices: Map<Actor, DeviceId>;
   readonly sessions: Map<Actor, Pick<World, "self" | "token">>;
@@ -96,9 +98,12 @@ export async function startWorld(options: TestAppOptions = {}): Promise<TestApp>
 export async function castOf(server: TestApp): Promise<Cast> {
   const names = ["other", "nonMember", "former", "member", "admin", "bystander", "guest"] as const;
   const people = await Promise.all(names.map(async (name) => [name, await server.person()] as const));
+  const byName = Object.fromEntries(people) as Cast["people"];
+  const reported = { user_id: byName.guest.id, reason: "spam" };
   const cast = {
     server,
-    people: Object.fromEntries(people) as Cast["people"],
+    people: byName,
+    reported: must(await byName.bystander.request("POST", "/api/reports", reported)).json.id,
     devices: new Map(),
     sessions: new Map(),
   };

@@ -106,6 +106,9 @@ async function settled() {
   await ann.request("POST", `/api/messages/${bens}/reactions`, { emoji: "🦩" });
   await ann.request("DELETE", `/api/messages/${bens}?for=me`);
   await ann.request("POST", `/api/users/${cem.id}/block`);
+  const shown = { note: `Cem said ${mark}`, messages: [{ message_id: bens, text: `Ben said ${mark}` }] };
+  expect((await ann.request("POST", "/api/reports", { user_id: ben.id, reason: "spam", ...shown })).status).toBe(201);
+  expect((await cem.request("POST", "/api/reports", { user_id: ann.id, reason: "other" })).status).toBe(201);
   await cem.request("POST", `/api/users/${ann.id}/block`);
   {
     using live = await ann.live();
@@ -126,6 +129,15 @@ describe("the archive", () => {
     const files = await archiveOf(ann);
     expect(rowsOf(files, "accounts")[0]).toMatchObject({ id: ann.id, username: ann.name, display_name: `Ann ${mark}` });
     expect(rowsOf(files, "private_keys")[0]).toMatchObject({ blob: `sealed ${mark}` });
+    expect(rowsOf(files, "reports")).toMatchObject([
+      {
+        user_id: ben.id,
+        reason: "spam",
+        note: `Cem said ${mark}`,
+        messages: [{ text: `Ben said ${mark}` }],
+        state: "open",
+      },
+    ]);
     expect(rowsOf(files, "sessions").map(({ id }) => id)).toContain(ann.sessionId);
     expect(rowsOf(files, "members").map(({ conversation }) => conversation)).toEqual(
       expect.arrayContaining([dm, group]),
@@ -311,8 +323,12 @@ describe("the schema", () => {
     "socket_tickets.session": "lives 30 s, removed with the account",
     "audit_log.account": "exported; kept for a year, by the id alone",
     "audit_log.session": "as audit_log.account",
+    "audit_log.report": "kept for a year, by the id alone; nobody is told that they were reported",
     "audit_log.actor": "another's, or as audit_log.account",
     "audit_log.actor_kind": "no person's",
+    "reports.id": "exported, removed with the account",
+    "reports.reporter": "exported, removed with the account",
+    "reports.reported": "another's: removed with the account",
     "mail_links.account": "exported, removed with the account",
     "public_keys.account": "exported, removed with the account",
     "private_keys.account": "exported, removed with the account",

@@ -10,6 +10,7 @@
  * Lifecycle: {@link openRoom} after the hub; dispose of it before the hub.
  * May import protocol, platform, the slices' mod.ts and realtime/mod.ts.
  */
+export { ROOM } from "./keeper.ts";
 export { type OpenRoomOptions, openRoom } from "./open_room.ts";
 export { roomOperations } from "./operations.ts";
 export { type Room, type RoomContext, roomRoutes } from "./routes.ts";
