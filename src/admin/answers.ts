@@ -46,15 +46,17 @@ export function sessionsAnswer({ id, username }: StoredAccount, sessions: readon
 }
 
 /** How much there is. */
-export function statsAnswer(stats: Stats): Outcome {
+export function statsAnswer(stats: Stats, reports: { readonly open: number; readonly closed: number }): Outcome {
   const { accounts, sessions, devices, conversations, entries, databaseBytes } = stats;
   const text = table([
     ["accounts", `${accounts.total}, of them ${accounts.disabled} disabled, ${accounts.admins} administrators`],
     ["sessions", `${sessions} live, ${devices} devices ever`],
     ["conversations", `${conversations}, with ${entries} entries ever`],
+    ["reports", `${reports.open} open, ${reports.closed} closed`],
     ["database", `${(databaseBytes / 1_000_000).toFixed(1)} MB`],
   ]);
-  return { json: { accounts, sessions, devices, conversations, entries, database_bytes: databaseBytes }, text };
+  const json = { accounts, sessions, devices, conversations, entries, reports, database_bytes: databaseBytes };
+  return { json, text };
 }
 
 /** What was administered. */
@@ -68,15 +70,17 @@ export function auditAnswer({ entries, next }: AuditPage): Outcome {
     user_id: entry.account,
     username: entry.username,
     session_id: entry.session,
+    report_id: entry.report,
   }));
-  const rows = json.map(({ id, at, actor_kind, actor, action, user_id, username, session_id }) => [
-    ...[String(id), at, `${actor_kind}:${actor}`, action, username ?? user_id ?? "-", session_id ?? ""],
+  const rows = json.map(({ id, at, actor_kind, actor, action, user_id, username, session_id, report_id }) => [
+    ...[String(id), at, `${actor_kind}:${actor}`, action, username ?? user_id ?? "-", session_id ?? report_id ?? ""],
   ]);
   const lines = rows.length === 0 ? "No entry" : table([["id", "when", "who", "what", "whom", ""], ...rows]);
   return { json: { entries: json, next }, text: next === null ? lines : `${lines}\nMore: --before ${next}` };
 }
 
-function table(rows: readonly (readonly string[])[]): string {
+/** Rows as lines, with columns as wide as they need to be. */
+export function table(rows: readonly (readonly string[])[]): string {
   const widths = (rows[0] ?? []).map((_, column) => Math.max(...rows.map((row) => row[column]?.length ?? 0)));
   const lines = rows.map((row) => row.map((cell, column) => cell.padEnd(widths[column] ?? 0)).join("  "));
   return lines.map((line) => line.trimEnd()).join("\n");

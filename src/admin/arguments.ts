@@ -22,6 +22,8 @@ export interface Options {
   readonly user: string | undefined;
   readonly limit: string | undefined;
   readonly before: string | undefined;
+  readonly state: string | undefined;
+  readonly note: string | undefined;
 }
 
 /** The command line is wrong; the message says how it should be. */
@@ -46,12 +48,14 @@ export function readArguments(given: readonly string[]): Arguments {
         user: { type: "string" },
         limit: { type: "string" },
         before: { type: "string" },
+        state: { type: "string" },
+        note: { type: "string" },
       },
     });
     const [command, ...words] = positionals;
     const { json = false, yes = false, help = false, admin = false, all = false } = values;
-    const { email, name, user, limit, before } = values;
-    return { command, words, options: { json, yes, help, admin, all, email, name, user, limit, before } };
+    const { email, name, user, limit, before, state, note } = values;
+    return { command, words, options: { json, yes, help, admin, all, email, name, user, limit, before, state, note } };
   } catch (error) {
     const [reason = ""] = (error instanceof Error ? error.message : "").split(". ");
     throw new UsageError(`Check the options: ${reason}`);

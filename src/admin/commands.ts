@@ -20,20 +20,16 @@ import {
   revokeSession,
 } from "../administration/mod.ts";
 import { DomainError, SessionId } from "../protocol/mod.ts";
+import { countReports, type ReportsAdminDeps } from "../reports/mod.ts";
 import { auditAnswer, changeAnswer, type Outcome, passwordAnswer, sessionsAnswer, statsAnswer } from "./answers.ts";
 import { type Arguments, type Options, UsageError } from "./arguments.ts";
+import { asked, none, only, type Plan, unasked, wholeOf } from "./plan.ts";
+import { planClose, planReport, planReports } from "./report_commands.ts";
 
 /** What a command is given beside its words. */
 export interface CommandContext {
-  readonly deps: AdministrationDeps;
+  readonly deps: AdministrationDeps & ReportsAdminDeps;
   readonly actor: Actor;
-}
-
-/** What a command is about to do. */
-export interface Plan {
-  /** What to ask before it; `null`: nothing is lost by it. */
-  readonly question: string | null;
-  readonly carryOut: () => Promise<Outcome>;
 }
 
 /** One command. */
@@ -129,8 +125,26 @@ export const COMMANDS: Readonly<Record<string, Command>> = {
     options: [],
     plan: async ({ deps }, { words }) => {
       none(words);
-      return unasked(async () => statsAnswer(await readStats(deps)));
+      return unasked(async () => statsAnswer(await readStats(deps), await countReports(deps.db)));
     },
+  },
+  reports: {
+    usage: "[--state open|closed|all] [--limit N] [--before NUMBER]",
+    does: "show who was reported and why, newest first",
+    options: ["state", "limit", "before"],
+    plan: planReports,
+  },
+  report: {
+    usage: "REPORT",
+    does: "show all that is in a report; that is written down",
+    options: [],
+    plan: planReport,
+  },
+  "close-report": {
+    usage: "REPORT dismissed|warned|disabled [--note TEXT]",
+    does: "say what came of it; disabled disables the account, and its sessions end",
+    options: ["note"],
+    plan: planClose,
   },
   audit: {
     usage: "[--user USER] [--limit N] [--before ID]",
@@ -172,14 +186,6 @@ async function changed(verb: string, work: Promise<Change>): Promise<Outcome> {
   return changeAnswer(verb, await work);
 }
 
-function unasked(carryOut: Plan["carryOut"]): Plan {
-  return { question: null, carryOut };
-}
-
-function asked(question: string, carryOut: Plan["carryOut"]): Plan {
-  return { question, carryOut };
-}
-
 function userOf({ deps }: CommandContext, words: readonly string[]): Promise<StoredAccount> {
   return find(deps, only(words, "USER"));
 }
@@ -192,20 +198,4 @@ async function find(deps: AdministrationDeps, user: string): Promise<StoredAccou
 
 function named({ username, id }: StoredAccount): string {
   return `${username} (${id})`;
-}
-
-function only(words: readonly string[], what: string): string {
-  const [word] = words;
-  if (word === undefined || words.length > 1) throw new UsageError(`Give one ${what}: there are ${words.length} words`);
-  return word;
-}
-
-function none(words: readonly string[]): void {
-  if (words.length > 0) throw new UsageError(`Leave out what follows the command: current value is ${words.join(" ")}`);
-}
-
-function wholeOf(option: string, text: string, most: number): number {
-  const value = /^\d{1,16}$/.test(text) ? Number(text) : 0;
-  if (value < 1 || value > most) throw new UsageError(`Set ${option} to a whole number from 1 to ${most}`);
-  return value;
 }

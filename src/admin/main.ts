@@ -16,6 +16,7 @@ import { MigrationError } from "../platform/migrate.ts";
 import { createPasswordHasher } from "../platform/password_hash.ts";
 import { NoPostgresError } from "../platform/postgres_binaries.ts";
 import { ClusterError } from "../platform/postgres_cluster.ts";
+import { MissingKeyError, Sealer } from "../platform/sealer.ts";
 import { DatabaseRefusedError } from "../platform/start_database.ts";
 import { DomainError } from "../protocol/mod.ts";
 import { type Arguments, readArguments, UsageError } from "./arguments.ts";
@@ -32,6 +33,7 @@ const FOR_THE_OPERATOR = [
   DataFolderError,
   DataFolderInUseError,
   MigrationError,
+  MissingKeyError,
   NoPostgresError,
 ];
 
@@ -56,7 +58,7 @@ async function run(command: Command, given: Arguments): Promise<number> {
   notices.forEach(tell);
   await using opened = await openConfiguredDatabase(config, tell);
   const passwords = createPasswordHasher({ algorithm: config.passwordHash, concurrency: 1, queue: 1 });
-  const deps = { db: opened.db, clock: systemClock, passwords };
+  const deps = { db: opened.db, clock: systemClock, passwords, sealer: new Sealer(config.encryptionKeys) };
   const plan = await command.plan({ deps, actor: whoRunsThis() }, given);
   if (plan.question !== null && !given.options.yes && !(await confirm(plan.question))) {
     console.error(`Nothing was done: answer ${CONFIRMATION}, or add --yes`);

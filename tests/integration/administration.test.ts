@@ -8,7 +8,7 @@ import { startEmbeddedPostgres } from "../../src/platform/embedded_postgres.ts";
 import { uuidv7 } from "../../src/protocol/mod.ts";
 import { STARTING_MS, socketUrl } from "../spec/support.ts";
 import { adminJson, runAdmin } from "../support/admin.ts";
-import { request, startApp, type TestApp, testConfig } from "../support/app.ts";
+import { request, startApp, TEST_ENCRYPTION_KEYS, type TestApp, testConfig } from "../support/app.ts";
 import { createEmptyDatabase } from "../support/postgres.ts";
 import { RawSocket } from "../support/raw_socket.ts";
 import { BUSY_MS, waitUntil } from "../support/wait.ts";
@@ -25,7 +25,7 @@ beforeAll(async () => {
   await chmod(folder, 0o711);
   server = await startApp(); // each with a bus of its own
   other = await server.another();
-  env = { DATA_DIR: folder, DATABASE_URL: server.database.url };
+  env = { DATA_DIR: folder, DATABASE_URL: server.database.url, ENCRYPTION_KEYS: TEST_ENCRYPTION_KEYS };
 }, STARTING_MS);
 afterAll(async () => {
   await other[Symbol.asyncDispose]();
@@ -159,6 +159,65 @@ describe("sessions", () => {
     expect(await two.ended()).toEqual({ code: 4410, reason: "session_ended" });
     expect(performance.now() - start).toBeLessThan(2 * CLOSE_MS + BUSY_MS);
     await mine.settled();
+  });
+});
+
+describe("reports", () => {
+  /** Something that a terminal would obey, and that would look like a line of ours. */
+  const HOSTILE = "\x1b[2Jcleared\nstate   closed\u202e";
+
+  test("are listed, shown, and closed once, by number and by id, and not without the key they are sealed with", async () => {
+    const [ann, ben] = [await server.person(), await server.person()];
+    const said = { user_id: ben.id, reason: "abuse", note: HOSTILE };
+    const { id } = (await ann.request("POST", "/api/reports", said)).json;
+    const { reports } = await adminJson(env, "reports");
+    const [{ number, ...head }] = reports;
+    expect(head).toMatchObject({
+      id,
+      reporter: { username: ann.name },
+      reported: { username: ben.name },
+      state: "open",
+    });
+    expect(await adminJson(env, "report", String(number))).toEqual(await adminJson(env, "report", id));
+    const { out } = await runAdmin(env, ["report", String(number)]);
+    expect(out).toContain("The reporter says:\n  | \ufffd[2Jcleared\n  | state   closed\n");
+    expect(out).not.toMatch(/\x1b|\u202e/);
+
+    const { ENCRYPTION_KEYS: _, ...keyless } = env;
+    const unread = await runAdmin(keyless, ["report", id]);
+    expect([unread.code, unread.out, unread.err]).toEqual([
+      4,
+      "",
+      expect.stringMatching(/^Configure the encryption key/m),
+    ]);
+
+    using socket = await ben.at(other.url).live();
+    const unconfirmed = await runAdmin(env, ["close-report", String(number), "disabled"]);
+    expect([unconfirmed.code, unconfirmed.out]).toEqual([3, ""]);
+    const closed = await adminJson(env, "close-report", String(number), "disabled", "--note", "the third");
+    expect(closed).toMatchObject({ id, state: "closed", outcome: "disabled", closing_note: "the third", ended: 1 });
+    expect(await socket.ended()).toEqual({ code: 4411, reason: "account_disabled" });
+    expect((await runAdmin(env, ["close-report", id, "warned"])).err).toContain("it was closed before");
+    expect((await adminJson(env, "reports")).reports).toEqual([]);
+    expect((await adminJson(env, "stats")).reports).toEqual({ open: 0, closed: 1 });
+    const { entries } = await adminJson(env, "audit", "--limit", "5");
+    const what = entries.map((entry: { action: string; report_id: string }) => [entry.action, entry.report_id]);
+    const reads = ["read_report", id];
+    // What could not be opened was looked for all the same.
+    expect(what.toReversed()).toEqual([reads, reads, reads, ["disable", id], ["close_report", id]]);
+    expect(await actionsOn(ben)).toEqual(["disable"]);
+  });
+
+  test("by a word that names none are refused", async () => {
+    for (const word of ["0", "999999999", uuidv7(), "x"]) {
+      expect([word, (await runAdmin(env, ["report", word])).code]).toEqual([word, 1]);
+    }
+    for (const words of [
+      ["close-report", "1"],
+      ["close-report", "1", "forgotten"],
+      ["reports", "--state", "lost"],
+    ])
+      expect([words, (await runAdmin(env, words)).code]).toEqual([words, 2]);
   });
 });
 

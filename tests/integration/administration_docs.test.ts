@@ -5,7 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { STARTING_MS } from "../spec/support.ts";
 import { runAdmin } from "../support/admin.ts";
-import { request, startApp, type TestApp } from "../support/app.ts";
+import { type Person, request, startApp, TEST_ENCRYPTION_KEYS, type TestApp } from "../support/app.ts";
 
 let folder: string;
 let server: TestApp;
@@ -45,10 +45,23 @@ function comparable(text: string): string {
     .replace(/\d{4}-\d\d-\d\dT[\d:.]+Z/g, "TIME")
     .replace(/\d{4}-\d\d-\d\d/g, "DAY")
     .replace(/\b([a-z2-9]{5}-){3}[a-z2-9]{5}\b/g, "SECRET")
+    .replace(/\b[0-9a-f]{64}\b/g, "HASH")
     .replace(/\d+\.\d MB/g, "SIZE")
     .replace(/cli:\S+/g, "cli:WHO")
     .replace(/ +/g, " ")
     .trim();
+}
+
+/** What the page's report is about: Mallory writes to Ben, who shows administrators what his device decrypted. */
+async function reported(mallory: Person, ben: { readonly id: string; readonly token: string }): Promise<void> {
+  const dm = { conversation_type: "dm", participant_ids: [ben.id] };
+  const { id } = (await mallory.request("POST", "/api/conversations", dm)).json;
+  const said = await mallory.request("POST", `/api/conversations/${id}/messages`, { encrypted_content: "c2VhbGVk" });
+  const report = {
+    ...{ user_id: mallory.id, conversation_id: id, reason: "abuse", note: "She does not stop" },
+    messages: [{ message_id: said.json.id, text: "I know where you live" }],
+  };
+  expect((await request(server.url, "POST", "/api/reports", report, ben.token)).status).toBe(201);
 }
 
 test("every transcript of docs/administration.md is what the commands answer", async () => {
@@ -58,10 +71,12 @@ test("every transcript of docs/administration.md is what the commands answer", a
     device_name: "Ben's phone",
     platform: "ios",
   };
-  expect((await request(server.url, "POST", "/api/auth/signup", body)).status).toBe(201);
+  const ben = await request(server.url, "POST", "/api/auth/signup", body);
+  expect(ben.status).toBe(201);
+  await reported(await server.person("mallory"), { id: ben.json.user.id, token: ben.json.access_token });
   const steps = stepsOf(await readFile(join(import.meta.dir, "../../docs/administration.md"), "utf8"));
   expect(steps.length).toBeGreaterThan(12);
-  const env = { DATABASE_URL: server.database.url, DATA_DIR: folder };
+  const env = { DATABASE_URL: server.database.url, DATA_DIR: folder, ENCRYPTION_KEYS: TEST_ENCRYPTION_KEYS };
   for (const { words, answer } of steps) {
     const { out, err } = await runAdmin(env, words);
     expect({ words, answer: comparable(err + out) }).toEqual({ words, answer: comparable(answer) });

@@ -11,6 +11,9 @@ import { createTestDatabase, type TestDatabase } from "./postgres.ts";
 /** The secret of every test server, so that a test can sign tokens of its own. */
 export const TEST_SECRET = "a secret of at least thirty-two characters";
 
+/** What test servers encrypt with at rest. */
+export const TEST_ENCRYPTION_KEYS = `k1:${"ab".repeat(32)}`;
+
 /** Rates that no test meets by accident. */
 export const NO_RATES: AccountRates = Object.fromEntries(
   Object.keys(ACCOUNT_RATES).map((name) => [name, { perMinute: 100_000, burst: 100_000 }]),
@@ -47,7 +50,7 @@ export function testConfig(env: Readonly<Record<string, string>> = {}): Config {
     {
       PORT: "0",
       SECRET_KEY: TEST_SECRET,
-      ENCRYPTION_KEYS: `k1:${"ab".repeat(32)}`,
+      ENCRYPTION_KEYS: TEST_ENCRYPTION_KEYS,
       RATE_LIMIT_PER_MINUTE: "100000",
       RATE_LIMIT_BURST: "10000",
       LOG_LEVEL: "debug",
