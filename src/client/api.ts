@@ -12,6 +12,7 @@ import {
   type HiddenMessage,
   MessageId,
   newMessageId,
+  type ReportBody,
   Role,
   SessionId,
   type SignInBody,
@@ -317,6 +318,26 @@ export class Api {
   /** People whose name begins like this, of those who let themselves be found; `next` is the following page's `cursor`. */
   async findUsers(q: string, query: { readonly limit?: number; readonly cursor?: string } = {}) {
     return read(UserPage, await this.#call({ method: "GET", path: "/api/users", query: { q, ...query } }));
+  }
+
+  /** Blocks somebody; again is the same. They are not told. */
+  async block(userId: AccountId): Promise<void> {
+    await this.#call({ method: "POST", path: `/api/users/${userId}/block` });
+  }
+
+  /** Ends a block, also where there is none. What was withheld stays so. */
+  async unblock(userId: AccountId): Promise<void> {
+    await this.#call({ method: "DELETE", path: `/api/users/${userId}/block` });
+  }
+
+  /** A page of whom the caller blocks, the latest first; `next` is the following page's `cursor`. */
+  async blocked(query: { readonly limit?: number; readonly cursor?: string } = {}) {
+    return read(UserPage, await this.#call({ method: "GET", path: "/api/blocks", query: { ...query } }));
+  }
+
+  /** Reports somebody to the administrators; the same `id` again is the same report. */
+  async report(body: z.input<typeof ReportBody>): Promise<void> {
+    await this.#call({ method: "POST", path: "/api/reports", body });
   }
 
   /** A page of what was said in the public room, the newest or the one before `before`; oldest first. */

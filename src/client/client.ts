@@ -23,7 +23,7 @@ import {
   type MessageId,
 } from "../protocol/mod.ts";
 import { Api, type HistoryPage, type HistoryQuery, signIn, signUp } from "./api.ts";
-import { Changes } from "./changes.ts";
+import { Changes, type Report } from "./changes.ts";
 import type { ClientOptions, Credentials } from "./client_options.ts";
 import { type ClientEvent, Composer } from "./composer.ts";
 import type { ConnectionStatus } from "./connection.ts";
@@ -228,6 +228,14 @@ export class SottoClient implements AsyncDisposable {
   /** Deletes a message for this account alone, on all its devices. */
   deleteForMe(_conversationId: ConversationId, messageId: MessageId): Promise<void> {
     return this.#changes.remove(messageId, "me");
+  }
+
+  /**
+   * Reports somebody to the administrators of the server, with the messages that the person chose, as this device
+   * reads them. Whoever is reported is not told. Repeated until it is answered, and stored once.
+   */
+  report(report: Report): Promise<void> {
+    return this.#changes.report(report);
   }
 
   /** A page of a conversation's log as people read it; see {@link Api.history} for the query. */

@@ -24,6 +24,7 @@ export {
   type RoomMessage,
   type User,
 } from "./api.ts";
+export type { Report } from "./changes.ts";
 export { type ReadablePage, SottoClient } from "./client.ts";
 export type { ClientOptions, Credentials } from "./client_options.ts";
 export type { ClientEvent, ReadableEdit, ReadableMessage } from "./composer.ts";

@@ -49,6 +49,8 @@ export class Chat implements Page, AsyncDisposable {
   #talk: Talk | null = null;
   #notice: readonly string[] = [];
   #typingSince = 0;
+  /** What `/yes` would do, where that was asked last. */
+  #asked: (() => Promise<void>) | null = null;
 
   constructor(options: ChatOptions) {
     this.#options = options;
@@ -81,6 +83,7 @@ export class Chat implements Page, AsyncDisposable {
   /** Somebody types, or has read. */
   onSignal(signal: Signal): void {
     this.#talks.signal(signal);
+    if (signal.type === "report_filed") this.#notice = ["There is a new report: npm run admin -- reports"];
     this.#options.redraw();
   }
 
@@ -145,9 +148,12 @@ export class Chat implements Page, AsyncDisposable {
     this.#editor.text = "";
     this.#notice = [];
     this.#scroll.toEnd();
+    const asked = this.#asked;
+    this.#asked = null;
     if (text.trim() === "") return;
     const command = readCommand(text);
     if (command !== null && isQuit(command.name)) return this.#end.resolve();
+    if (command?.name === "yes" && asked !== null) return void this.#tryTo(asked);
     if (command !== null) return void this.#tryTo(() => runCommand(this.#host(), command));
     if (this.#talk === null) {
       this.#notice = ["Open a conversation first: /open NAME, or /new NAME"];
@@ -171,6 +177,10 @@ export class Chat implements Page, AsyncDisposable {
       older: () => this.#older(),
       say: (lines) => {
         this.#notice = lines.map(cleanText);
+      },
+      ask: (lines, then) => {
+        this.#notice = lines.map(cleanText);
+        this.#asked = then;
       },
       end: () => this.#end.resolve(),
     };

@@ -2,8 +2,9 @@
 import { fingerprintOf, type SottoClient, SottoError, type User } from "../client/mod.ts";
 import type { AccountId } from "../protocol/mod.ts";
 import { HELP, type TypedCommand } from "./commands.ts";
-import type { People } from "./people.ts";
+import { type People, sameName } from "./people.ts";
 import type { Profile } from "./profile.ts";
+import { report } from "./report_command.ts";
 import type { Talk } from "./talk.ts";
 import type { Talks } from "./talks.ts";
 
@@ -21,6 +22,8 @@ export interface CommandHost {
   older(): Promise<void>;
   /** Answers, below everything else. */
   say(lines: readonly string[]): void;
+  /** Says something, and does `then` where `/yes` is entered next. */
+  ask(lines: readonly string[], then: () => Promise<void>): void;
   end(): void;
 }
 
@@ -51,6 +54,13 @@ export async function runCommand(host: CommandHost, command: TypedCommand): Prom
       return remove(host);
     case "react":
       return react(host, words);
+    case "block":
+    case "unblock":
+      return setBlock(host, words, name);
+    case "report":
+      return report(host, words);
+    case "yes":
+      return host.say(["There is nothing to say yes to"]);
     case "signout":
       await host.client.api.signOut();
       await host.profile.forgetSession();
@@ -160,6 +170,22 @@ async function react(host: CommandHost, [emoji]: readonly string[]): Promise<voi
   const isThere = item.reactions.some((reaction) => reaction.who === self && reaction.emoji === emoji);
   if (isThere) await host.client.unreact(conversationId, item.id, emoji);
   else await host.client.react(conversationId, item.id, emoji);
+}
+
+async function setBlock(host: CommandHost, [name]: readonly string[], change: "block" | "unblock"): Promise<void> {
+  const user = name === undefined ? undefined : await host.people.find(name);
+  if (name === undefined) return host.say([`Say whom: /${change} NAME`]);
+  // Who does not let themselves be found may be in the list of those who are blocked.
+  const found = user ?? (change === "unblock" ? await findBlocked(host, name) : undefined);
+  if (found === undefined) return host.say([`Nobody called ${name} lets themselves be found`]);
+  await host.client.api[change](found.id);
+  const what = change === "block" ? "is blocked, and is not told" : "is blocked no longer";
+  host.say([`${found.username} ${what}`]);
+}
+
+async function findBlocked(host: CommandHost, name: string): Promise<User | undefined> {
+  const { users } = await host.client.api.blocked({ limit: 100 });
+  return users.find((user) => sameName(user.username, name));
 }
 
 /** The last message here of oneself, or of others; says so where there is none. */

@@ -111,6 +111,55 @@ describe("npm run chat", () => {
   );
 
   test(
+    "a report is shown before it is sent, and is sent after /yes alone; a block keeps somebody away",
+    async () => {
+      await using ada = await Sitter.arrive(server.url, "ada");
+      await using bob = await Sitter.arrive(server.url, "bob");
+      ada.at.enter("/report spam");
+      await ada.at.shows("Open a conversation first");
+      bob.at.enter(`/new ${ada.username}`);
+      await bob.at.shows("began this conversation");
+      for (const text of ["nothing bad yet", "buy my followers", "buy them now"]) bob.at.enter(text);
+      await bob.at.shows("buy them now  · sent");
+      await ada.at.shows("3 new");
+      ada.at.enter("/open 1");
+      await ada.at.shows("buy them now");
+      ada.at.enter("/report 2 boredom");
+      await ada.at.shows("/report [N] spam|abuse|illegal|impersonation|other");
+      ada.at.enter("/report 2 spam he sells followers");
+      await ada.at.shows(
+        `administrators would learn: you report ${bob.username} for spam`,
+        ...["and say of it: he sells followers", "unencrypted and in full:", "buy my followers", "/yes sends it"],
+      );
+      expect(ada.at.rows.filter((row) => row.length > 80)).toEqual([]);
+      ada.at.enter("/help");
+      await ada.at.shows("/report [N] WHY");
+      ada.at.enter("/yes");
+      await ada.at.shows("There is nothing to say yes to");
+      const stored = () =>
+        server.db.query("select 1 from reports r join accounts a on a.id = r.reporter where a.username = $1", [
+          ada.username,
+        ]);
+      expect(await stored()).toEqual([]);
+      ada.at.enter("/report 2 spam he sells followers");
+      await ada.at.shows("/yes sends it");
+      ada.at.enter("/yes");
+      await ada.at.shows(`Reported. ${bob.username} is not told`);
+      expect(await stored()).toHaveLength(1);
+      ada.at.enter(`/block ${bob.username}`);
+      await ada.at.shows(`${bob.username} is blocked, and is not told`);
+      bob.at.enter("are you there?");
+      await bob.at.shows("are you there?  · sent");
+      ada.at.enter(`/unblock ${bob.username}`);
+      await ada.at.shows(`${bob.username} is blocked no longer`);
+      bob.at.enter("hello again");
+      await ada.at.shows("hello again", "(deleted)");
+      expect(ada.at.text).not.toContain("are you there?");
+    },
+    SLOW_MS,
+  );
+
+  test(
     "a group is made by names, lists its people, and says what it is",
     async () => {
       await using ada = await Sitter.arrive(server.url, "ada");
