@@ -8,7 +8,8 @@
  *                                     which is this checkout where `--against` is not given
  *   --json                            the figures as JSON on the standard output, and nothing else
  *   --seconds n --pairs n --window n  of one measurement
- *   --sockets n                       of w1
+ *   --sockets n                       of w1; people of w7
+ *   --rows n                          of w11
  *   --profile folder                  the server writes a profile of its processor there
  *
  * What the figures mean is in docs/performance.md. Nothing here is a test: a slow machine fails nothing.
@@ -27,7 +28,9 @@ import { w2 } from "../tests/bench/w2.ts";
 import { w2b } from "../tests/bench/w2b.ts";
 import { w3 } from "../tests/bench/w3.ts";
 import { w4 } from "../tests/bench/w4.ts";
+import { w7 } from "../tests/bench/w7.ts";
 import { w9 } from "../tests/bench/w9.ts";
+import { w11 } from "../tests/bench/w11.ts";
 import { createTestDatabase, disposeDatabaseServer } from "../tests/support/postgres.ts";
 
 const WORKLOADS: Readonly<Record<string, (bench: Bench) => Promise<void>>> = {
@@ -37,7 +40,9 @@ const WORKLOADS: Readonly<Record<string, (bench: Bench) => Promise<void>>> = {
   w2b,
   w3,
   w4,
+  w7,
   w9,
+  w11,
   sign_in: signIn,
 };
 
@@ -49,6 +54,7 @@ const { values, positionals } = parseArgs({
     pairs: { type: "string", default: "500" },
     sockets: { type: "string", default: "2000" },
     window: { type: "string", default: "4" },
+    rows: { type: "string", default: "1000000" },
     rounds: { type: "string", default: "3" },
     against: { type: "string" },
     set: { type: "string", multiple: true, default: [] },
@@ -66,6 +72,7 @@ await run({
   sockets: Number(values.sockets),
   window: Number(values.window),
   seconds: Number(values.seconds),
+  rows: Number(values.rows),
   rounds: Number(values.rounds),
   against: values.against === undefined ? null : resolve(values.against),
   profile: values.profile === undefined ? null : resolve(values.profile),

@@ -9,12 +9,14 @@ import { type Figure, showFigure } from "./report.ts";
 /** What a run is told on the command line. */
 export interface BenchOptions {
   readonly pairs: number;
-  /** Idle sockets of W1. */
+  /** Idle sockets of W1, people of W7. */
   readonly sockets: number;
   /** Sends that each sender keeps under way when the capacity is sought. */
   readonly window: number;
   /** Seconds of one measurement. */
   readonly seconds: number;
+  /** Messages that W11 removes. */
+  readonly rows: number;
   /** Another checkout to compare with, A-B-A-B. */
   readonly against: string | null;
   /** Variables of the other one in a comparison. */

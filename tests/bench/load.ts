@@ -4,7 +4,8 @@
  */
 import { FanOut } from "./fan_out.ts";
 import type { LoadAnswer, LoadOrder } from "./load_process.ts";
-import { Seat } from "./seat.ts";
+import { PresenceTraffic } from "./presence.ts";
+import { Seat, type SeatPlan } from "./seat.ts";
 import { Traffic } from "./traffic.ts";
 
 /** Sockets that are being opened at once. */
@@ -14,12 +15,15 @@ const ACK_AFTER_MS = 200;
 const ACK_PARTS = 10;
 
 let seats: Seat[] = [];
+let seated: readonly SeatPlan[] = [];
 let traffic = new Traffic([]);
 /** In place of the traffic, once it was asked for. */
 let fanOut: FanOut | null = null;
+let presence = new PresenceTraffic([]);
 const faults: string[] = [];
 
 process.on("message", async (order: LoadOrder) => {
+  if (order.do === "stop") return traffic.stop();
   try {
     process.send?.(await obey(order));
   } catch (error) {
@@ -34,7 +38,7 @@ setInterval(() => {
   for (let i = part; i < seats.length; i += ACK_PARTS) seats[i]?.acknowledge();
 }, ACK_AFTER_MS / ACK_PARTS);
 
-async function obey(order: LoadOrder): Promise<LoadAnswer> {
+async function obey(order: Exclude<LoadOrder, { do: "stop" }>): Promise<LoadAnswer> {
   switch (order.do) {
     case "connect":
       return { ms: await connect(order), faults };
@@ -43,6 +47,8 @@ async function obey(order: LoadOrder): Promise<LoadAnswer> {
     case "fan_out":
       fanOut ??= new FanOut(seats, order.senders);
       return { fanOut: await fanOut.run(order.plan), faults };
+    case "presence":
+      return { presence: await presence.run(order.plan, (place) => seated[place]?.accountId ?? ""), faults };
     case "catch_up":
       return { ...(await catchUp(order)), faults };
     case "close":
@@ -61,12 +67,15 @@ async function connect({ urls, plans, size, speaks }: Extract<LoadOrder, { do: "
       new Seat(plan, size, {
         receipt: (seat, stands) => (fanOut ?? traffic).receipt(seat, stands),
         delivery: (seat) => (fanOut ?? traffic).delivery(seat),
+        presence: (of) => presence.presence(of),
         fault: (text) => {
           if (faults.length < 20) faults.push(text);
         },
       }),
   );
+  seated = plans;
   traffic = new Traffic(seats);
+  presence = new PresenceTraffic(seats);
   fanOut = null;
   const begun = performance.now();
   const addresses = urls.map((url) => new URL(url));

@@ -1,6 +1,7 @@
 /** The load generator as its starter sees it: orders go in, answers come back, one at a time. */
 import { join } from "node:path";
 import type { FanOutPlan, FanOutResult } from "./fan_out.ts";
+import type { PresencePlan, PresenceResult } from "./presence.ts";
 import type { SeatPlan } from "./seat.ts";
 import type { TrafficPlan, TrafficResult } from "./traffic.ts";
 
@@ -17,7 +18,10 @@ export type LoadOrder =
       readonly speaks: boolean;
     }
   | { readonly do: "run"; readonly plan: TrafficPlan }
+  /** Has no answer of its own. */
+  | { readonly do: "stop" }
   | { readonly do: "fan_out"; readonly senders: number; readonly plan: FanOutPlan }
+  | { readonly do: "presence"; readonly plan: PresencePlan }
   | { readonly do: "catch_up"; readonly url: string; readonly plans: readonly SeatPlan[] }
   | { readonly do: "close" };
 
@@ -29,6 +33,7 @@ export interface LoadAnswer {
   readonly firsts?: readonly number[];
   readonly traffic?: TrafficResult;
   readonly fanOut?: FanOutResult;
+  readonly presence?: PresenceResult;
   readonly faults: readonly string[];
 }
 
@@ -74,11 +79,23 @@ export class LoadProcess implements Disposable {
     return traffic;
   }
 
+  /** Ends the traffic under way before its time; {@link run} gives what came of it. */
+  stop(): void {
+    this.#process.send({ do: "stop" } satisfies LoadOrder);
+  }
+
   /** Lets the first seats send to everybody in turn; throws as {@link run} does. */
   async fanOut(senders: number, plan: FanOutPlan): Promise<FanOutResult> {
     const { fanOut, faults } = await this.order({ do: "fan_out", senders, plan });
     if (fanOut === undefined || faults.length > 0) throw new Error(`The fan-out went wrong: ${faults.join(" | ")}`);
     return fanOut;
+  }
+
+  /** Lets people be seen in other ways; throws as {@link run} does. */
+  async presence(plan: PresencePlan): Promise<PresenceResult> {
+    const { presence, faults } = await this.order({ do: "presence", plan });
+    if (presence === undefined || faults.length > 0) throw new Error(`Presence went wrong: ${faults.join(" | ")}`);
+    return presence;
   }
 
   [Symbol.dispose](): void {

@@ -100,6 +100,24 @@ export async function createDm(db: Database, one: Person, other: Person): Promis
   return outcome.id;
 }
 
+/** Stores an `opaque` group of some people, the first of whom made it, with its first event. */
+export async function createGroup(db: Database, members: readonly Person[]): Promise<ConversationId> {
+  const [creator, ...others] = members;
+  if (creator === undefined) throw new Error("Make people before their group");
+  const outcome = await insertConversation(db, {
+    ...{ id: uuidv7() as ConversationId, type: "group", encryption: "opaque", name: "a group" },
+    ...{ creatorId: creator.id, otherIds: others.map(({ id }) => id) },
+    ...{ retentionSeconds: null, dmKey: null, dataKey: null },
+    event: {
+      id: uuidv7() as MessageId,
+      body: new TextEncoder().encode(JSON.stringify({ change: "created", user_ids: [] })),
+      digest: new Uint8Array(16),
+    },
+  });
+  if (outcome.status !== "stored") throw new Error(`Store the group: current value is ${outcome.status}`);
+  return outcome.id;
+}
+
 /** The seats of pairs, the two of a pair beside each other. */
 export function seatsOf(pairs: readonly Pair[]): SeatPlan[] {
   return pairs.flatMap(({ people, conversationId }) => people.map(({ token }) => ({ token, conversationId })));

@@ -13,6 +13,8 @@ export interface SeatPlan {
   /** `null` for a server that asks nobody who they are. */
   readonly token: string | null;
   readonly conversationId: string;
+  /** Where it matters who it is. */
+  readonly accountId?: string;
 }
 
 /** What a seat's owner is told. */
@@ -21,6 +23,8 @@ export interface SeatWatcher {
   receipt(seat: Seat, stands: boolean): void;
   /** An event, a typing frame, or whatever a raw server sent. */
   delivery(seat: Seat): void;
+  /** Somebody is seen in another way; `of`: the account, as it stands in the frame. */
+  presence?(of: string): void;
   /** Something that should not happen. */
   fault(text: string): void;
 }
@@ -39,7 +43,10 @@ const WELCOME = lettersOf("welc");
 const RECEIPT_SEQ_AT =
   '{"type":"receipt","conversation_id":"'.length + UUID_LENGTH + '","id":"'.length + UUID_LENGTH + '","seq":'.length;
 const EVENT_SEQ_AT = '{"type":"message","conversation_id":"'.length + UUID_LENGTH + '","seq":'.length;
+const PRESENCE_OF_AT = '{"type":"presence_update","user_id":"'.length;
 const SENT_ID_AT = '{"type":"message","id":"'.length;
+const AWAY = textFrame(`{"type":"presence_update","status":"away"}`);
+const ONLINE = textFrame(`{"type":"presence_update","status":"online"}`);
 /** What follows the type of an event, so that `message_read` is not taken for one. */
 const QUOTE = 0x22;
 /** The first letter behind `message_`, and what it is in `message_delivered`. */
@@ -106,6 +113,11 @@ export class Seat {
     this.#wire?.write(this.#typing);
   }
 
+  /** Says that the person is at this device, or away from it. */
+  sendStatus(away: boolean): void {
+    this.#wire?.write(away ? AWAY : ONLINE);
+  }
+
   /** Acknowledges what came, if anything did. */
   acknowledge(): void {
     if (this.#lastSeq <= this.#acked) return;
@@ -134,7 +146,7 @@ export class Seat {
       case TYPING:
         return this.#watcher.delivery(this);
       case PRESENCE: // comes when it comes
-        return;
+        return this.#watcher.presence?.(latin1(bytes, at + PRESENCE_OF_AT, UUID_LENGTH));
       case CAUGHT_UP:
         return this.#caughtUp.resolve();
       case WELCOME:
@@ -159,6 +171,10 @@ export class Seat {
 /** `"in_order":true}` ends with "ue}", and false with "se}". */
 function inOrder(bytes: Uint8Array, end: number): boolean {
   return bytes[end - 3] === 0x75;
+}
+
+function latin1(bytes: Uint8Array, at: number, length: number): string {
+  return Buffer.from(bytes.buffer, bytes.byteOffset + at, length).toString("latin1");
 }
 
 function seqIn(text: string): number {

@@ -22,9 +22,15 @@ export interface TrafficPlan {
     | { readonly loop: "open"; readonly perSecond: number };
   /** Milliseconds before the figures begin. */
   readonly warmMs: number;
+  /** Unless it is stopped before. */
   readonly ms: number;
   readonly watched: readonly Watched[];
+  /** Whether every delivery is to be told, so that what else happened meanwhile can be seen in it. */
+  readonly timeline?: boolean;
 }
+
+/** One delivery. Milliseconds: when its send was meant to go, since the epoch, and how long it took. */
+export type TimedDelivery = readonly [meantAt: number, tookMs: number];
 
 /** What came of it. Times are milliseconds. */
 export interface TrafficResult {
@@ -39,6 +45,7 @@ export interface TrafficResult {
   readonly delivery: Percentiles;
   /** Processor time by name, in cores. */
   readonly cpu: Readonly<Record<string, number>>;
+  readonly timeline: readonly TimedDelivery[];
 }
 
 /** Of a set of times; 0 where there were none. */
@@ -57,12 +64,14 @@ export class Traffic {
   readonly #place = new Map<Seat, number>();
   #plan: TrafficPlan | null = null;
   #sending = false;
+  #stopped = Promise.withResolvers<void>();
   #counting = false;
   #sent = 0;
   #answered = 0;
   #delivered = 0;
   #answerTimes: number[] = [];
   #deliveryTimes: number[] = [];
+  #timeline: TimedDelivery[] = [];
 
   constructor(seats: readonly Seat[]) {
     this.#seats = seats;
@@ -94,9 +103,16 @@ export class Traffic {
     if (sender === undefined || meant === undefined) return;
     if (this.#counting) {
       this.#delivered++;
-      this.#deliveryTimes.push(performance.now() - meant);
+      const took = performance.now() - meant;
+      this.#deliveryTimes.push(took);
+      if (this.#plan?.timeline === true) this.#timeline.push([performance.timeOrigin + meant, took]);
     }
     if (this.#plan?.kind !== "message") this.#goOn(sender);
+  }
+
+  /** Ends the phase that is under way. */
+  stop(): void {
+    this.#stopped.resolve();
   }
 
   /** Runs one phase. */
@@ -107,7 +123,7 @@ export class Traffic {
     const cpuBefore = plan.watched.map(cpuSeconds);
     const begun = performance.now();
     this.#counting = true;
-    await pause(plan.ms);
+    await Promise.race([pause(plan.ms), this.#stopped.promise]);
     this.#counting = false;
     const seconds = (performance.now() - begun) / 1_000;
     const cpuAfter = plan.watched.map(cpuSeconds);
@@ -125,6 +141,7 @@ export class Traffic {
       undelivered: left((seat) => seat.delivered),
       answer: percentiles(this.#answerTimes),
       delivery: percentiles(this.#deliveryTimes),
+      timeline: this.#timeline,
       cpu: Object.fromEntries(
         plan.watched.map(({ name }, i) => [name, ((cpuAfter[i] ?? 0) - (cpuBefore[i] ?? 0)) / seconds]),
       ),
@@ -134,8 +151,9 @@ export class Traffic {
   #begin(plan: TrafficPlan): void {
     this.#plan = plan;
     this.#sending = true;
+    this.#stopped = Promise.withResolvers();
     [this.#sent, this.#answered, this.#delivered] = [0, 0, 0];
-    [this.#answerTimes, this.#deliveryTimes] = [[], []];
+    [this.#answerTimes, this.#deliveryTimes, this.#timeline] = [[], [], []];
     for (const seat of this.#senders) {
       seat.waiting.length = 0;
       [seat.answered, seat.delivered] = [0, 0];

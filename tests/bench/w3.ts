@@ -2,15 +2,12 @@
  * W3: one durable message to everybody of a group of 100, 1,000 and 10,000, all connected. In the same
  * run raw Bun publishes the same frames to as many sockets (L2), with the same load generator.
  */
-import { insertConversation } from "../../src/conversations/membership_store.ts";
-import type { ConversationId, MessageId } from "../../src/protocol/mod.ts";
-import { uuidv7 } from "../../src/protocol/mod.ts";
 import { type Bench, CONTENT_CHARS, note, startServer, watch } from "./bench.ts";
 import { SECRET, startRawServer } from "./bench_server.ts";
 import type { FanOutResult } from "./fan_out.ts";
 import { LoadProcess } from "./load_process.ts";
 import type { Watched } from "./machine.ts";
-import { createPeople } from "./people.ts";
+import { createGroup, createPeople } from "./people.ts";
 import { cpuText } from "./report.ts";
 import type { SeatPlan } from "./seat.ts";
 
@@ -55,7 +52,7 @@ async function published(bench: Bench, size: number): Promise<FanOutResult> {
 
 async function ours(bench: Bench, size: number): Promise<{ readonly busy: FanOutResult; readonly calm: FanOutResult }> {
   await using server = await startServer(bench); // makes the partitions
-  const plans = await createGroup(bench, size);
+  const plans = await groupSeats(bench, size);
   using load = await connect(server.socketUrl, plans, true);
   const watched = watch(bench, server.pid, load.pid);
   const ms = bench.options.seconds * 1_000;
@@ -70,25 +67,8 @@ async function connect(url: string, plans: readonly SeatPlan[], speaks: boolean)
 }
 
 /** A group of so many people. */
-async function createGroup(bench: Bench, size: number): Promise<SeatPlan[]> {
+async function groupSeats(bench: Bench, size: number): Promise<SeatPlan[]> {
   const people = await createPeople(bench.db, SECRET, size);
-  const [creator, ...others] = people;
-  if (creator === undefined) throw new Error("Make people before their group");
-  const outcome = await insertConversation(bench.db, {
-    ...{ id: uuidv7() as ConversationId, type: "group", encryption: "opaque", name: "a group" },
-    ...{
-      creatorId: creator.id,
-      otherIds: others.map(({ id }) => id),
-      retentionSeconds: null,
-      dmKey: null,
-      dataKey: null,
-    },
-    event: {
-      id: uuidv7() as MessageId,
-      body: new TextEncoder().encode(JSON.stringify({ change: "created", user_ids: [] })),
-      digest: new Uint8Array(16),
-    },
-  });
-  if (outcome.status !== "stored") throw new Error(`Store the group: current value is ${outcome.status}`);
-  return people.map(({ token }) => ({ token, conversationId: outcome.id }));
+  const conversationId = await createGroup(bench.db, people);
+  return people.map(({ token }) => ({ token, conversationId }));
 }
