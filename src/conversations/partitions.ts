@@ -2,7 +2,8 @@
  * Partitions ahead of time, and the removal of what has expired.
  *
  * - An expired event is gone for readers at its moment; its body goes at the next purge, and the
- *   row stays as a tombstone until its partition goes.
+ *   row stays as a tombstone until its partition goes. What is in a partition that goes now loses no
+ *   bodies before, each of which costs as much as a message does.
  * - Daily partitions go oldest first and only so. One in the middle might be over before an older
  *   one (an event may have a shorter life than its conversation's retention), and dropping it
  *   would leave a hole in a log; retention is at most 30 days, so what stays is bounded.
@@ -16,6 +17,7 @@
 import type { Sql } from "../platform/postgres.ts";
 import {
   createPartitions,
+  type DayPartition,
   detachPartition,
   dropPartition,
   expireBodies,
@@ -23,6 +25,7 @@ import {
   finalizeDetach,
   isPartitionOver,
   listDayPartitions,
+  listPartitionsWithBodies,
   raisePurged,
 } from "./partitions_store.ts";
 
@@ -40,6 +43,8 @@ const DAY_MS = 24 * 60 * 60 * 1_000;
 /** Bodies removed, and heads locked, by one statement. */
 const BODIES_AT_ONCE = 1_000;
 const HEADS_AT_ONCE = 500;
+/** Between two such statements. */
+const LONGEST_REST_MS = 1_000;
 const LOWEST_ID = "00000000-0000-0000-0000-000000000000";
 
 /**
@@ -59,35 +64,78 @@ export function ensurePartitions(sql: Sql, now: number): Promise<number> {
  * Works in bounded steps; `signal` ends it between two of them, and the next call goes on.
  */
 export async function purgeExpired(sql: Sql, now: number, signal?: AbortSignal): Promise<Purged> {
-  const bodies = await purgeBodies(sql, now, signal);
-  const partitions = await purgePartitions(sql, now, signal);
+  const days = await listDayPartitions(sql, new Date(now - SETTLED_DAYS * DAY_MS).toISOString().slice(0, 10));
+  const over = await listOver(sql, days, now);
+  // Bodies first, because a detach may wait for minutes; and where one was cut off, nobody knows when any day goes.
+  const going = days.some(({ state }) => state === "detaching") ? [] : over;
+  const bodies = await purgeBodies(sql, now, { signal, going });
+  const partitions = await purgePartitions(sql, days, over, signal);
   return { bodies, partitions };
 }
 
-/** Removes the bodies of all events that expired before `now`, with their reactions, and gives how many bodies. */
-export async function purgeBodies(sql: Sql, now: number, signal?: AbortSignal): Promise<number> {
+/** What {@link purgeBodies} may be told. */
+export interface PurgeBodiesOptions {
+  readonly signal?: AbortSignal | undefined;
+  /** Partitions that are left as they are, because they are dropped as a whole right after. */
+  readonly going?: readonly string[];
+}
+
+/**
+ * Removes the bodies of all events that expired before `now`, with their reactions, and gives how many bodies.
+ * Where there are many it rests after each step as long as the step took: nobody waits for it, and what is sent
+ * meanwhile needs the processor and the disk too.
+ */
+export async function purgeBodies(sql: Sql, now: number, options: PurgeBodiesOptions = {}): Promise<number> {
+  const { signal, going = [] } = options;
   let bodies = 0;
-  while (signal?.aborted !== true) {
-    const done = await expireBodies(sql, now, BODIES_AT_ONCE);
-    bodies += done;
-    if (done < BODIES_AT_ONCE) break;
+  for (const partition of await listPartitionsWithBodies(sql, going)) {
+    bodies += await inSteps(() => expireBodies(sql, partition, now, BODIES_AT_ONCE), signal);
   }
-  while (signal?.aborted !== true && (await expireReactions(sql, now, BODIES_AT_ONCE)) === BODIES_AT_ONCE);
+  await inSteps(() => expireReactions(sql, now, BODIES_AT_ONCE), signal);
   return bodies;
 }
 
-async function purgePartitions(sql: Sql, now: number, signal?: AbortSignal): Promise<string[]> {
-  const before = new Date(now - SETTLED_DAYS * DAY_MS).toISOString().slice(0, 10);
+/** Repeats a step until it found less than it may take; gives the sum. */
+async function inSteps(step: () => Promise<number>, signal: AbortSignal | undefined): Promise<number> {
+  for (let sum = 0; ; ) {
+    if (signal?.aborted === true) return sum;
+    const begun = performance.now();
+    const done = await step();
+    sum += done;
+    if (done < BODIES_AT_ONCE) return sum;
+    await rest(Math.min(LONGEST_REST_MS, performance.now() - begun));
+  }
+}
+
+function rest(ms: number): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, ms));
+}
+
+/** The days that are over, oldest first, up to the first that is not. */
+async function listOver(sql: Sql, days: readonly DayPartition[], now: number): Promise<string[]> {
+  const over: string[] = [];
+  for (const { name, state } of days) {
+    if (state !== "attached") continue;
+    if (!(await isPartitionOver(sql, name, now))) break;
+    over.push(name);
+  }
+  return over;
+}
+
+async function purgePartitions(
+  sql: Sql,
+  days: readonly DayPartition[],
+  over: readonly string[],
+  signal?: AbortSignal,
+): Promise<string[]> {
   const dropped: string[] = [];
-  const partitions = await listDayPartitions(sql, before);
   // What an earlier run left behind comes first: while one detach is pending no other can begin.
-  for (const { name, state } of partitions) {
+  for (const { name, state } of days) {
     if (state === "detaching") await finalizeDetach(sql, name);
     if (state !== "attached") dropped.push(await drop(sql, name));
   }
-  for (const { name, state } of partitions) {
-    if (state !== "attached") continue;
-    if (signal?.aborted === true || !(await isPartitionOver(sql, name, now))) break;
+  for (const name of over) {
+    if (signal?.aborted === true) break;
     await announce(sql, name);
     await detachPartition(sql, name);
     dropped.push(await drop(sql, name));

@@ -38,12 +38,36 @@ export function listDayPartitions(sql: Sql, before: string): Promise<DayPartitio
   );
 }
 
-/** Removes the bodies of at most `limit` expired events and gives how many. */
-export async function expireBodies(sql: Sql, now: number, limit: number): Promise<number> {
-  const [row] = await sql.query<{ done: number }>("select expire_bodies(to_timestamp($1::float8 / 1000), $2) as done", [
-    now,
-    limit,
-  ]);
+/**
+ * The partitions of both trees that hold bodies which may have to be removed one by one, oldest first: all
+ * but those in `going`, and those whose detach was interrupted too.
+ */
+export async function listPartitionsWithBodies(sql: Sql, going: readonly string[]): Promise<string[]> {
+  const rows = await sql.query<{ name: string }>(
+    `select c.relname as name
+     from pg_inherits i join pg_class c on c.oid = i.inhrelid
+     where i.inhparent in ('events_expiring'::regclass, 'events_kept'::regclass) and c.relname <> all ($1::text[])
+     order by c.relname`,
+    [going],
+  );
+  return rows.map((row) => row.name);
+}
+
+/**
+ * Removes the bodies of at most `limit` expired events of a partition and gives how many. By its partial index
+ * on expires_at; rows that are locked are left for the next time.
+ */
+export async function expireBodies(sql: Sql, partition: string, now: number, limit: number): Promise<number> {
+  const name = checked(partition);
+  const [row] = await sql.query<{ done: number }>(
+    `with due as (
+       select ctid from ${name}
+       where expires_at <= to_timestamp($1::float8 / 1000) and expires_at is not null and body is not null
+       order by expires_at limit $2 for update skip locked),
+     gone as (update ${name} set body = null, reason = 2 where ctid = any (array(select ctid from due)) returning 1)
+     select count(*)::int as done from gone`,
+    [now, limit],
+  );
   return row?.done ?? 0;
 }
 
@@ -95,6 +119,6 @@ export async function dropPartition(sql: Sql, partition: string): Promise<void> 
 }
 
 function checked(name: string): string {
-  if (!/^events_d[0-9]{8}$/.test(name)) throw new Error(`Name a daily partition: current value is ${name}`);
+  if (!/^events_(d[0-9]{8}|m[0-9]{6})$/.test(name)) throw new Error(`Name a partition: current value is ${name}`);
   return name;
 }

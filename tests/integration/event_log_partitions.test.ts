@@ -5,7 +5,7 @@ import { ensurePartitions, purgeBodies, purgeExpired } from "../../src/conversat
 import { detachPartition, listDayPartitions } from "../../src/conversations/partitions_store.ts";
 import { startRetention } from "../../src/conversations/retention.ts";
 import { becomeKeeper } from "../../src/conversations/retention_store.ts";
-import type { Sql } from "../../src/platform/postgres.ts";
+import type { Connection, Database, Sql } from "../../src/platform/postgres.ts";
 import type { AccountId, ConversationId } from "../../src/protocol/mod.ts";
 import { createTestDatabase, type TestDatabase } from "../support/postgres.ts";
 import { waitUntil } from "../support/wait.ts";
@@ -61,6 +61,27 @@ async function moveBack(conversation: ConversationId, days: number): Promise<voi
      where conversation = $1 and day = (select max(day) from events where conversation = $1)`,
     [conversation, days],
   );
+}
+
+/** Begins a transaction that a detach waits for. */
+async function holdDetaches(db: Database): Promise<Connection> {
+  const reader = await db.connect("reader");
+  await reader.query("begin");
+  await reader.query("select count(*) from events");
+  return reader;
+}
+
+/** A detach that had to wait, and was given up. */
+async function cutOffDetach(db: Database, name: string): Promise<void> {
+  await using hasty = await db.connect("hasty", { queryTimeoutMs: 300 });
+  await expect(detachPartition(hasty, name)).rejects.toThrow();
+  await waitUntil("the detach has been cut off", async () => {
+    const cut = (await listDayPartitions(db, FAR_DAY)).find((partition) => partition.name === name);
+    const [busy] = await db.query<{ busy: number }>(
+      "select count(*)::int as busy from pg_stat_activity where query like '%concurrently' and state = 'active'",
+    );
+    return cut?.state === "detaching" && busy?.busy === 0;
+  });
 }
 
 /** A connection as the keeper of the retention has it. */
@@ -147,7 +168,9 @@ test("purgeExpired() leaves a tombstone where a body has expired, and nothing el
   ]);
   expect(await log.append(short)).toMatchObject({ status: "known", seq: 2 });
   expect((await readHead(db, fading)).purged_seq).toBe(0);
-  expect(await purgeExpired(keeper, now + 400 * DAY_MS)).toMatchObject({ bodies: 2 }); // the two of the fading one
+  // The fading one goes with its day, and nobody takes its bodies one by one before.
+  expect(await purgeExpired(keeper, now + 400 * DAY_MS)).toMatchObject({ bodies: 0 });
+  expect(await bodies(fading)).toEqual([]);
   expect(await bodies(kept)).toEqual([
     [1, "created", null],
     [2, null, 2],
@@ -162,6 +185,26 @@ test("purgeBodies() works through any number in bounded steps", async () => {
   await Promise.all(upTo(2_500).map((n) => send(conversation, `message ${n}`)));
   expect(await purgeBodies(db, now + 120_000)).toBe(2_501);
   expect((await readLog(db, conversation)).every((event) => event.body === null && event.reason === 2)).toBe(true);
+});
+
+test("purgeExpired() takes bodies one by one where a detach is held up, also of days that are over [MSG-10]", async () => {
+  const { db } = database;
+  await ensurePartitions(db, now);
+  const fading = await createConversation(db, [ann], { retentionSeconds: 3_600 });
+  await moveBack(fading, 4);
+  const day = dayName(now - 4 * DAY_MS);
+  await using reader = await holdDetaches(db);
+  await cutOffDetach(db, dayName(now - 5 * DAY_MS));
+  await using keeper = await keeperConnection();
+  const purging = purgeExpired(keeper, now);
+  await waitUntil("the body is gone, while the reader still reads", async () => {
+    const [row] = await db.query<{ left: number }>(`select count(body)::int as left from ${day}`);
+    return row?.left === 0;
+  });
+  await reader.query("commit");
+  const { bodies, partitions: dropped } = await purging;
+  expect(bodies).toBe(1);
+  expect(dropped).toContain(day);
 });
 
 test("purgeExpired() drops a day once no id in it can come again, and says where logs begin [RES-4]", async () => {
@@ -219,19 +262,8 @@ test("purgeExpired() completes a detach that was cut off, and a drop that never 
   const [first, second, ...rest] = (await listDayPartitions(db, FAR_DAY)).map((partition) => partition.name);
   if (first === undefined || second === undefined) throw new Error("Make partitions first");
   await detachPartition(db, first); // and the node ends here
-  await using reader = await db.connect("reader");
-  await reader.query("begin");
-  await reader.query("select count(*) from events"); // a detach must wait for this transaction
-  await using hasty = await db.connect("hasty", { queryTimeoutMs: 300 });
-  await expect(detachPartition(hasty, second)).rejects.toThrow();
-  await waitUntil("the detach has been cut off", async () => {
-    const states = await listDayPartitions(db, FAR_DAY);
-    const cut = states.find((partition) => partition.name === second)?.state === "detaching";
-    const [busy] = await db.query<{ busy: number }>(
-      "select count(*)::int as busy from pg_stat_activity where query like '%concurrently' and state = 'active'",
-    );
-    return cut && busy?.busy === 0;
-  });
+  await using reader = await holdDetaches(db);
+  await cutOffDetach(db, second);
   expect(await send(conversation, "writes go on")).toBe(2);
   await reader.query("commit");
   await using keeper = await keeperConnection();
