@@ -1,16 +1,5 @@
 /**
- * `npm run bench`: measures the server on this machine and prints a table.
- *
- *   npm run bench                     every workload, short
- *   npm run bench -- w2 limits        some of them
- *   npm run bench -- w2 --against ../other-checkout --rounds 5
- *                                     two checkouts in turn, A-B-A-B; `--set LANES=4` sets a variable of B,
- *                                     which is this checkout where `--against` is not given
- *   --json                            the figures as JSON on the standard output, and nothing else
- *   --seconds n --pairs n --window n  of one measurement
- *   --sockets n                       of w1; people of w7
- *   --rows n                          of w11
- *   --profile folder                  the server writes a profile of its processor there
+ * `npm run bench`: measures the server on this machine and prints a table; `npm run bench -- --help` says what there is.
  *
  * What the figures mean is in docs/performance.md. Nothing here is a test: a slow machine fails nothing.
  */
@@ -33,18 +22,39 @@ import { w9 } from "../tests/bench/w9.ts";
 import { w11 } from "../tests/bench/w11.ts";
 import { createTestDatabase, disposeDatabaseServer } from "../tests/support/postgres.ts";
 
-const WORKLOADS: Readonly<Record<string, (bench: Bench) => Promise<void>>> = {
-  limits,
-  w1,
-  w2,
-  w2b,
-  w3,
-  w4,
-  w7,
-  w9,
-  w11,
-  sign_in: signIn,
+const WORKLOADS: Readonly<Record<string, { readonly run: (bench: Bench) => Promise<void>; readonly about: string }>> = {
+  limits: { run: limits, about: "L1 raw echo and relay, L3 the batch statement alone, L5 raw accept and idle socket" },
+  w1: { run: w1, about: "idle sockets: memory and processor time of each" },
+  w2: { run: w2, about: "one to one: capacity, latency at half of it, stages; beside L1" },
+  w2b: { run: w2b, about: "one to one, stored nowhere: typing" },
+  w3: { run: w3, about: "one message to 100, 1,000 and 10,000; beside L2, raw publish" },
+  w4: { run: w4, about: "coming back to 100, 1,000 and 10,000 missed, one device and 200" },
+  w7: { run: w7, about: "presence: 1,000 changes a second, 50 contacts each; beside naive fan-out" },
+  w9: { run: w9, about: "W2 across two nodes through Redis; beside one node" },
+  w11: { run: w11, about: "a million expired messages are purged during W2; beside row deletes" },
+  sign_in: { run: signIn, about: "sign-ins with Argon2id" },
 };
+
+const HELP = `npm run bench [-- workload … options]
+
+Workloads, all of them unless some are named:
+${Object.entries(WORKLOADS)
+  .map(([name, { about }]) => `  ${name.padEnd(8)} ${about}`)
+  .join("\n")}
+
+Options, with their standard values:
+  --seconds 6     of one measurement
+  --pairs 500     of W2, W2b, W9, W11, L1, L3
+  --window 4      sends under way for each sender, where capacity is sought
+  --sockets 2000  of W1; people of W7
+  --missed 1000   most that each of 200 devices missed in W4; with 10000 it takes minutes
+  --rows 1000000  that W11 purges
+  --against path  another checkout, in turn with this one in W2; --set LANES=4 sets a variable of it,
+                  which is this checkout where no other is named
+  --rounds 3      of such a comparison, and of W9
+  --profile path  the server writes a profile of its processor there
+  --json          the figures as JSON on the standard output, and nothing else
+`;
 
 const { values, positionals } = parseArgs({
   allowPositionals: true,
@@ -54,14 +64,20 @@ const { values, positionals } = parseArgs({
     pairs: { type: "string", default: "500" },
     sockets: { type: "string", default: "2000" },
     window: { type: "string", default: "4" },
+    missed: { type: "string", default: "1000" },
     rows: { type: "string", default: "1000000" },
     rounds: { type: "string", default: "3" },
     against: { type: "string" },
     set: { type: "string", multiple: true, default: [] },
     profile: { type: "string" },
+    help: { type: "boolean", default: false },
   },
 });
 
+if (values.help) {
+  console.log(HELP);
+  process.exit(0);
+}
 const unknown = positionals.filter((name) => WORKLOADS[name] === undefined);
 if (unknown.length > 0) {
   console.error(`Choose of ${Object.keys(WORKLOADS).join(", ")}: current value is ${unknown.join(", ")}`);
@@ -72,6 +88,7 @@ await run({
   sockets: Number(values.sockets),
   window: Number(values.window),
   seconds: Number(values.seconds),
+  missed: Number(values.missed),
   rows: Number(values.rows),
   rounds: Number(values.rounds),
   against: values.against === undefined ? null : resolve(values.against),
@@ -89,7 +106,7 @@ async function run(options: BenchOptions): Promise<void> {
     const bench: Bench = { options, db: database.db, databaseUrl: database.url, postgres, figures: [] };
     const where = conditions(row?.version ?? "unknown");
     if (!options.quiet) showConditions(where);
-    for (const name of positionals.length > 0 ? positionals : Object.keys(WORKLOADS)) await WORKLOADS[name]?.(bench);
+    for (const name of positionals.length > 0 ? positionals : Object.keys(WORKLOADS)) await WORKLOADS[name]?.run(bench);
     if (options.quiet) console.log(JSON.stringify({ conditions: where, options, figures: bench.figures }, null, 2));
   } finally {
     await disposeDatabaseServer();

@@ -2,7 +2,7 @@
  * Days of messages that lie back, as the log would have written them: in the partition of their day, in the order in
  * which they came, with the indexes that every partition has, vacuumed as autovacuum leaves them.
  */
-import type { Connection } from "../../src/platform/postgres.ts";
+import type { Connection, Database } from "../../src/platform/postgres.ts";
 import type { Pair } from "./people.ts";
 
 /** One day to write. */
@@ -21,6 +21,7 @@ export interface PartitionBytes {
 }
 
 const DAY_MS = 86_400_000;
+const STATEMENT_MS = 5 * 60_000;
 
 /*
  * Rounds of one message in each conversation, spread over 20 hours of the day. $1 conversations, $2 their senders,
@@ -41,31 +42,33 @@ cross join lateral (select (t.id_begins || substr(gen_random_uuid()::text, 16)):
  * read and acknowledged. Gives the names of the partitions.
  */
 export async function writeAgedDays(
-  sql: Connection,
+  db: Database,
   pairs: readonly Pair[],
   days: readonly AgedDay[],
   body: Uint8Array,
 ): Promise<string[]> {
   const oldest = Math.max(...days.map(({ daysAgo }) => daysAgo));
+  await using sql = await db.connect("bench", { queryTimeoutMs: STATEMENT_MS });
   await sql.query("select ensure_partitions(now() - make_interval(days => $1))", [oldest - 1]);
   const conversations = pairs.map(({ conversationId }) => conversationId);
+  const senders = pairs.map(({ people }) => people[0].id);
   await moveFirstEvents(sql, conversations, oldest);
-  const names: string[] = [];
-  let seq = 2;
-  for (const { daysAgo, rows, lifeDays } of days) {
+  let next = 2;
+  const written = days.map(async ({ daysAgo, rows, lifeDays }) => {
     const day = new Date(Date.now() - daysAgo * DAY_MS).toISOString().slice(0, 10);
     const name = `events_d${day.replaceAll("-", "")}`;
     const rounds = Math.ceil(rows / pairs.length);
-    const senders = pairs.map(({ people }) => people[0].id);
-    await withoutIndexes(sql, name, () =>
-      sql.query(WRITE_ROUNDS.replace("%s", name), [conversations, senders, day, seq, rounds, lifeDays, body]),
-    );
-    seq += rounds;
-    names.push(name);
-  }
-  await setHeads(sql, conversations, seq - 1);
-  for (const name of [...names, "conversations", "members", "device_cursors"])
-    await sql.query(`vacuum analyze ${name}`);
+    const values = [conversations, senders, day, next, rounds, lifeDays, body];
+    next += rounds;
+    await using own = await db.connect(`bench ${name}`, { queryTimeoutMs: STATEMENT_MS });
+    await withoutIndexes(own, name, () => own.query(WRITE_ROUNDS.replace("%s", name), values));
+    await own.query(`vacuum analyze ${name}`);
+    return name;
+  });
+  const names = await Promise.all(written);
+  await setHeads(sql, conversations, next - 1);
+  await sql.query("vacuum analyze conversations, members, device_cursors");
+  await sql.query("checkpoint");
   return names;
 }
 

@@ -15,6 +15,8 @@ export interface BenchOptions {
   readonly window: number;
   /** Seconds of one measurement. */
   readonly seconds: number;
+  /** Most messages that each of many devices missed in W4. */
+  readonly missed: number;
   /** Messages that W11 removes. */
   readonly rows: number;
   /** Another checkout to compare with, A-B-A-B. */
