@@ -24,6 +24,7 @@ const LOCK_WAIT_MS = 10 * 60_000;
 const COMMANDS = {
   start: ["src/main.ts"],
   test: ["test", "--timeout", "60000"],
+  "test all": ["scripts/test.ts"],
   chat: ["src/terminal/main.ts"],
   demo: ["scripts/demo.ts"],
   migrate: ["scripts/migrate.ts"],
@@ -43,7 +44,7 @@ async function main([command, ...args]) {
   if (!process.versions.bun && Number.parseInt(process.versions.node, 10) < OLDEST_NODE) {
     return fail(`Use Node ${OLDEST_NODE} or newer: current value is ${process.versions.node}`);
   }
-  const line = COMMANDS[command];
+  const line = COMMANDS[command === "test" && args.length === 0 ? "test all" : command];
   if (line === undefined) return fail(`Choose one of ${Object.keys(COMMANDS).join(", ")}: current value is ${command}`);
   if (!isInstalled()) await install();
   const bun = findBun();

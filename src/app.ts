@@ -95,11 +95,13 @@ async function openSlices(ground: Ground, onLate: OpenConversationsOptions["onLa
     linkUrl: config.mailLinkUrl,
     passwordLeast: config.passwordMinLength,
     clock,
-    passwords: createPasswordHasher({
-      algorithm: config.passwordHash,
-      concurrency: navigator.hardwareConcurrency,
-      queue: MOST_HASHES_WAITING,
-    }),
+    passwords:
+      options.passwords ??
+      createPasswordHasher({
+        algorithm: config.passwordHash,
+        concurrency: navigator.hardwareConcurrency,
+        queue: MOST_HASHES_WAITING,
+      }),
     accessTokens: createAccessTokens(config.signingKeys, clock),
     secretKey: config.secretKey,
     accessTokenMinutes: config.accessTokenMinutes,

@@ -6,6 +6,7 @@ import type { DeparturesOptions } from "../people/mod.ts";
 import type { Clock } from "../platform/clock.ts";
 import type { Log } from "../platform/log.ts";
 import type { Metrics } from "../platform/metrics.ts";
+import type { PasswordHasher } from "../platform/password_hash.ts";
 import type { Database } from "../platform/postgres.ts";
 import type { RateLimiter } from "../platform/rate_limit.ts";
 import type { Bus, HubOptions } from "../realtime/mod.ts";
@@ -17,6 +18,8 @@ export interface AppOptions {
   /** Standard: Redis where the configuration names one, else a bus of its own. Apps that are given the same one are nodes of one server. */
   readonly bus?: Bus;
   readonly clock?: Clock;
+  /** Standard: one that hashes as the configuration says. */
+  readonly passwords?: PasswordHasher;
   readonly log?: Log;
   /** Where it counts; standard: metrics of its own. */
   readonly metrics?: Metrics;

@@ -8,7 +8,7 @@ const TIMEOUT_MS = 60_000;
 
 let nodes: readonly [TestApp, TestApp];
 beforeAll(async () => {
-  const one = await startApp();
+  const one = await startApp({ slowPasswords: true });
   nodes = [one, await one.another()];
 });
 afterAll(async () => {

@@ -18,7 +18,7 @@ describeWithRedis("two nodes and Redis", () => {
   beforeAll(async () => {
     [redis, mails] = await Promise.all([TestRedis.start(), TestMailServer.start()]);
     const options = { env: { REDIS_URL: redis.url, SMTP_URL: mails.url, MAIL_FROM: "chat@example.org" } };
-    const first = await startApp(options);
+    const first = await startApp({ ...options, slowPasswords: true });
     nodes = [first, await first.another(options)];
     await waitUntil("both busses are up", async () => {
       const answers = await Promise.all(nodes.map(({ url }) => request(url, "GET", "/health")));

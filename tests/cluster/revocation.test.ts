@@ -32,7 +32,7 @@ function silentBus(): Bus {
 
 test("a sign-out reaches a node whose bus loses every hint and says that it is well [AUTH-6]", async () => {
   const bus = silentBus();
-  await using first = await startApp({ bus });
+  await using first = await startApp({ bus, slowPasswords: true });
   await using second = await first.another({ bus });
   const ann = await first.person();
   const other = await ann.signIn();
@@ -54,7 +54,7 @@ describeWithRedis("a sign-out reaches every node", () => {
     redis = await TestRedis.start();
     proxy = await TcpProxy.start({ host: "127.0.0.1", port: Number(new URL(redis.url).port) });
     const near = { env: { REDIS_URL: redis.url } };
-    const first = await startApp(near);
+    const first = await startApp({ ...near, slowPasswords: true });
     const far = await first.another({ env: { REDIS_URL: proxy.through(redis.url) } });
     nodes = [first, await first.another(near), far];
     await allTrust();

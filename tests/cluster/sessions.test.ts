@@ -23,7 +23,7 @@ describeWithRedis("two nodes and Redis", () => {
     folder = await mkdtemp(join(tmpdir(), "sotto-admin-"));
     redis = await TestRedis.start();
     const options = { clock, env: { REDIS_URL: redis.url } };
-    here = await startApp(options);
+    here = await startApp({ ...options, slowPasswords: true });
     there = await here.another(options);
     await everyBusIs("up");
   }, STARTING_MS);

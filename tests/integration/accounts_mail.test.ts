@@ -34,7 +34,7 @@ let server: TestApp;
 beforeAll(async () => {
   mails = await TestMailServer.start();
   const env = { SMTP_URL: mails.url, MAIL_FROM: "Sotto <chat@example.org>", BASE_URL: BASE };
-  server = await startApp({ env, clock });
+  server = await startApp({ env, clock, slowPasswords: true });
 });
 afterAll(async () => {
   await server[Symbol.asyncDispose]();

@@ -16,7 +16,7 @@ const NEW = "violet harbour 93 lantern";
 
 let server: TestApp;
 beforeAll(async () => {
-  server = await startApp();
+  server = await startApp({ slowPasswords: true });
 });
 afterAll(() => server[Symbol.asyncDispose]());
 

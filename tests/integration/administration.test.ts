@@ -23,7 +23,7 @@ let env: Readonly<Record<string, string>>;
 beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), "sotto-admin-"));
   await chmod(folder, 0o711);
-  server = await startApp(); // each with a bus of its own
+  server = await startApp({ slowPasswords: true }); // each with a bus of its own
   other = await server.another();
   env = { DATA_DIR: folder, DATABASE_URL: server.database.url, ENCRYPTION_KEYS: TEST_ENCRYPTION_KEYS };
 }, STARTING_MS);

@@ -11,7 +11,7 @@ let folder: string;
 let server: TestApp;
 beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), "sotto-admin-"));
-  server = await startApp();
+  server = await startApp({ slowPasswords: true });
 }, STARTING_MS);
 afterAll(async () => {
   await server[Symbol.asyncDispose]();

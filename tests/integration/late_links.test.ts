@@ -17,7 +17,7 @@ let mails: TestMailServer;
 let server: TestApp;
 beforeAll(async () => {
   mails = await TestMailServer.start();
-  server = await startApp({ env: { SMTP_URL: mails.url, MAIL_FROM: "Sotto <chat@example.org>" } });
+  server = await startApp({ env: { SMTP_URL: mails.url, MAIL_FROM: "Sotto <chat@example.org>" }, slowPasswords: true });
 });
 afterEach(() => {
   mails.judge = () => 250;

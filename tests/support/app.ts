@@ -3,6 +3,7 @@ import { ACCOUNT_RATES, type AccountRates } from "../../src/accounts/mod.ts";
 import { type App, type AppOptions, createApp } from "../../src/app.ts";
 import { type Config, parseConfig } from "../../src/config.ts";
 import { createLog } from "../../src/platform/log.ts";
+import { createPasswordHasher } from "../../src/platform/password_hash.ts";
 import type { Database } from "../../src/platform/postgres.ts";
 import type { AccountId, ConversationId, DeviceId, SessionId } from "../../src/protocol/mod.ts";
 import { Peer } from "./peer.ts";
@@ -18,6 +19,12 @@ export const TEST_ENCRYPTION_KEYS = `k1:${"ab".repeat(32)}`;
 export const NO_RATES: AccountRates = Object.fromEntries(
   Object.keys(ACCOUNT_RATES).map((name) => [name, { perMinute: 100_000, burst: 100_000 }]),
 );
+
+/**
+ * Argon2id at a fortieth of the cost: most tests sign people up only to have them. Those in which people sign in
+ * while something else happens, or many at once, or whose subject is how long it takes, say `slowPasswords`.
+ */
+const QUICK_ARGON2 = { memoryKiB: 1_024, passes: 1 };
 
 /** A running server with its database. */
 export interface TestApp extends AsyncDisposable {
@@ -36,6 +43,8 @@ export interface TestApp extends AsyncDisposable {
 /** What {@link startApp} may be told; `env` overrides variables. */
 export interface TestAppOptions extends Partial<Omit<AppOptions, "databaseUrl">> {
   readonly env?: Readonly<Record<string, string>>;
+  /** Passwords cost what they cost outside of tests; further nodes are as the first. */
+  readonly slowPasswords?: boolean;
 }
 
 /** Starts a server with limits that no test meets by accident. */
@@ -61,13 +70,14 @@ export function testConfig(env: Readonly<Record<string, string>> = {}): Config {
 }
 
 async function startOn(database: TestDatabase, options: TestAppOptions, owned: boolean): Promise<TestApp> {
-  const { env, ...appOptions } = options;
+  const { env, slowPasswords = false, ...appOptions } = options;
   const lines: string[] = [];
   const log = createLog({ level: "debug", pretty: false, write: (line) => void lines.push(line) });
   const app = await createApp(testConfig(env), {
     databaseUrl: database.url,
     log,
     rates: NO_RATES,
+    ...(slowPasswords ? {} : { passwords: quickPasswords() }),
     ...appOptions,
   });
   let people = 0;
@@ -77,13 +87,17 @@ async function startOn(database: TestDatabase, options: TestAppOptions, owned: b
     database,
     db: database.db,
     logged: () => lines.join(""),
-    another: (others = {}) => startOn(database, others, false),
+    another: (others = {}) => startOn(database, { slowPasswords, ...others }, false),
     person: (name) => Person.signUp(app.url, name ?? `person${++people}_${crypto.randomUUID().slice(0, 8)}`),
     [Symbol.asyncDispose]: async () => {
       await app[Symbol.asyncDispose]();
       if (owned) await database[Symbol.asyncDispose]();
     },
   };
+}
+
+function quickPasswords() {
+  return createPasswordHasher({ algorithm: "argon2id", concurrency: 2, queue: 200, argon2: QUICK_ARGON2 });
 }
 
 /** What an HTTP answer was. */
