@@ -6,8 +6,8 @@
  */
 import { availableParallelism, constants } from "node:os";
 
-/** What compares the times of answers with each other. */
-const ALONE = ["tests/integration/enumeration.test.ts"];
+/** What compares the times of answers, and what holds seconds while it has four clusters at work itself. */
+const ALONE = ["tests/integration/enumeration.test.ts", "tests/chaos/faulty_servers.test.ts"];
 /** A worker is a test process, its Postgres, and the servers and browsers that a test starts: some 2 GB at most. */
 const MOST_WORKERS = 4;
 const COUNTED = ["pass", "skip", "todo", "fail", "error", "errors", "expect() calls"] as const;

@@ -16,7 +16,7 @@ describe("ALGORITHM=EdDSA", () => {
   let server: TestApp;
   let ann: Person;
   beforeAll(async () => {
-    server = await startApp({ slowPasswords: true, env: { ALGORITHM: "EdDSA" } });
+    server = await startApp({ env: { ALGORITHM: "EdDSA" } });
     ann = await server.person();
   }, STARTING_MS);
   afterAll(() => server[Symbol.asyncDispose](), STARTING_MS);
@@ -52,12 +52,12 @@ describe("ALGORITHM=EdDSA", () => {
 });
 
 test("with HS256 there are no public keys to show", async () => {
-  await using server = await startApp({ slowPasswords: true });
+  await using server = await startApp();
   expect((await request(server.url, "GET", "/.well-known/jwks.json")).status).toBe(404);
 });
 
 test("a token of a key that is gone is refused, and its session goes on by its refresh token", async () => {
-  await using server = await startApp({ slowPasswords: true, env: { SIGNING_KEYS: `a:${KEY.a},b:${KEY.b}` } });
+  await using server = await startApp({ env: { SIGNING_KEYS: `a:${KEY.a},b:${KEY.b}` } });
   const ann = await server.person();
   expect(headerOf(ann.token).kid).toBe("a");
   await using without = await server.another({ env: { SIGNING_KEYS: `b:${KEY.b}` } });
@@ -71,7 +71,7 @@ test("a token of a key that is gone is refused, and its session goes on by its r
 });
 
 test("an id belongs to one algorithm: the same bytes under the same id do not read the other's tokens", async () => {
-  await using mac = await startApp({ slowPasswords: true, env: { SIGNING_KEYS: `a:${KEY.a}` } });
+  await using mac = await startApp({ env: { SIGNING_KEYS: `a:${KEY.a}` } });
   await using pair = await mac.another({ env: { SIGNING_KEYS: `a:EdDSA:${KEY.a}` } });
   const [ann, ben] = [await mac.person(), await pair.person()];
   expect(await me(pair, ann.token)).toBe(401);
@@ -90,7 +90,7 @@ class TwoNodes implements AsyncDisposable {
 
   static async start(env: Record<string, string>): Promise<TwoNodes> {
     const ports = [await freePort(), await freePort()] as const;
-    const first = await startApp({ slowPasswords: true, env: { ...env, PORT: String(ports[0]) } });
+    const first = await startApp({ env: { ...env, PORT: String(ports[0]) } });
     return new TwoNodes([first, await first.another({ env: { ...env, PORT: String(ports[1]) } })], ports);
   }
 
