@@ -40,7 +40,8 @@ export type SendResult = SentMessage | { readonly error: unknown };
 
 /**
  * Stores a message and says whom to deliver it to, once it is committed. `done` is called once, in the
- * step in which that is known, perhaps before `submitMessage` returns; it must neither throw nor submit.
+ * step in which that is known, perhaps before `submitMessage` returns; it must neither throw nor submit. `refusal`
+ * is asked in the step in which the log is given the message: why it must not go on after all.
  *
  * Errors: `conversation_not_found`, `forbidden` for a member who may not post, `encryption_mismatch`, `idempotency_conflict`, `conflict`,
  * `id_out_of_window`; retryable `busy`, `overloaded`, `unavailable`; `internal` where the log failed.
@@ -49,9 +50,13 @@ export function submitMessage(
   deps: ConversationsDeps,
   input: SendMessageInput,
   done: (result: SendResult) => void,
+  refusal: () => DomainError | null = () => null,
 ): void {
   deps.heads.use(input.conversationId, (answer) => {
     if ("error" in answer) return done(answer);
+    // While the head was loaded the log may have refused what was sent before.
+    const refused = refusal();
+    if (refused !== null) return done({ error: refused });
     if (answer.head === null) return done({ error: new DomainError("conversation_not_found") });
     append(deps, answer.head, input, done);
   });

@@ -29,7 +29,11 @@ export interface DispatchDeps {
   readonly conversations: ConversationsDeps;
   readonly codec: Codec;
   /** Sends a message; see `submitMessage`. */
-  readonly sendMessage: (input: SendMessageInput, done: (result: SendResult) => void) => void;
+  readonly sendMessage: (
+    input: SendMessageInput,
+    done: (result: SendResult) => void,
+    refusal: () => DomainError | null,
+  ) => void;
   /** Sends a frame to whoever of these is connected. */
   readonly signal: (to: readonly AccountId[], text: string, options?: SignalOptions) => void;
   /** A device says how its person is. */
@@ -52,8 +56,8 @@ export function dispatch(
       if (place === null) throw new Error("Number a message before it is dispatched");
       const { id, conversation_id: conversationId, expires_in: expiresIn = null } = frame;
       const content = contentOf(frame);
-      return actor.send(attachment, frame, place, (done) =>
-        deps.sendMessage({ senderId: actor.account, conversationId, id, content, expiresIn }, done),
+      return actor.send(attachment, frame, place, (done, refusal) =>
+        deps.sendMessage({ senderId: actor.account, conversationId, id, content, expiresIn }, done, refusal),
       );
     }
     case "reaction":

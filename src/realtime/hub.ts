@@ -279,7 +279,7 @@ export class Hub implements AsyncDisposable {
     const dispatchDeps: DispatchDeps = {
       conversations,
       codec: this.#codec,
-      sendMessage: (input, done) => submitMessage(conversations, input, done),
+      sendMessage: (input, done, refusal) => submitMessage(conversations, input, done, refusal),
       signal: (to, text, options) => this.router.signal(to, text, options),
       deviceIs: (session, status) => this.presence.deviceIs(session.principal.accountId, session, status),
       givesMarks: async (account) => (await this.presence.settingsFor(account)).readReceipts,

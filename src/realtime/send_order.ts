@@ -34,11 +34,15 @@ export class SendOrder {
 
   /** Whether a message may go on; else the id that must come first. */
   admit(place: SendPlace): MessageId | null {
+    const first = this.ahead(place);
+    if (first === null) this.settle(place.conversationId, place.id);
+    return first;
+  }
+
+  /** The id that was refused and must come before a message; `null`: none. */
+  ahead(place: SendPlace): MessageId | null {
     const first = this.#refused?.get(place.conversationId)?.[0];
-    if (first === undefined || place.number < first.number) return null;
-    if (place.id !== first.id) return first.id;
-    this.settle(place.conversationId, place.id);
-    return null;
+    return first === undefined || place.number <= first.number ? null : first.id;
   }
 
   /** Notes a retryable refusal; false where the socket waits for too many to be kept. */

@@ -12,7 +12,7 @@
  */
 import type { ActorRef, Behaviour, Failure } from "../actor/mod.ts";
 import type { BehindRow, Delivery, Page, ReactResult, SendResult, SentMessage } from "../conversations/mod.ts";
-import type { AccountId, ClientFrame, ConversationId, SessionEnd } from "../protocol/mod.ts";
+import type { AccountId, ClientFrame, ConversationId, MessageId, SessionEnd } from "../protocol/mod.ts";
 import { DomainError, LIMITS, timestampOf } from "../protocol/mod.ts";
 import { Feed, type Standing } from "./feed.ts";
 import { ActorFeedHost } from "./feed_host.ts";
@@ -21,8 +21,11 @@ import type { Session } from "./session.ts";
 import type { StageTimes } from "./stage_times.ts";
 import type { MessageFrame, ReactionFrame, UserMessage } from "./user_message.ts";
 
-/** Begins a send; `done` is called in the step in which its outcome is known. */
-type SendWork = (done: (result: SendResult) => void) => void;
+/**
+ * Begins a send; `done` is called in the step in which its outcome is known, and `refusal` asked in the step in
+ * which the log is given the message.
+ */
+type SendWork = (done: (result: SendResult) => void, refusal: () => DomainError | null) => void;
 
 /** What the actor keeps of one socket. */
 export interface Attachment {
@@ -255,21 +258,24 @@ export class UserActor implements Behaviour<UserMessage> {
   send(attachment: Attachment, frame: MessageFrame, place: SendPlace, work: SendWork): void {
     const { session } = attachment;
     const first = session.order.admit(place);
-    if (first !== null)
-      return session.refuseMessage(place, frame, new DomainError("out_of_order", { details: { first } }));
+    if (first !== null) return session.refuseMessage(place, frame, outOfOrder(first));
     if (attachment.draining) return session.refuseMessage(place, frame, new DomainError("unavailable"));
     if (attachment.inFlight >= LIMITS.sendsInFlight) {
       return session.refuseMessage(place, frame, new DomainError("too_many_in_flight"));
     }
     const { stages } = this.#deps;
     const followed = stages.follow(session.heardAt);
-    work((result) => {
+    const done = (result: SendResult) => {
       if (!("error" in result)) {
         const storedAt = followed === null ? null : stages.stored(followed);
         return this.self.settle({ type: "sent", session, frame, message: result, storedAt });
       }
       session.hold(place, result.error); // what this actor hands to the log next must know of it already
       this.self.settle({ type: "send_failed", session, frame, place, error: result.error });
+    };
+    work(done, () => {
+      const ahead = session.order.ahead(place);
+      return ahead === null ? null : outOfOrder(ahead);
     });
     attachment.inFlight++;
     if (followed !== null) stages.submitted(followed);
@@ -426,4 +432,9 @@ export class UserActor implements Behaviour<UserMessage> {
   #closeIfDrained(attachment: Attachment): void {
     if (attachment.draining && attachment.inFlight === 0) attachment.session.close("draining");
   }
+}
+
+/** An earlier message has to come again first [MSG-5]. */
+function outOfOrder(first: MessageId): DomainError {
+  return new DomainError("out_of_order", { details: { first } });
 }

@@ -10,14 +10,20 @@ const HOUR_MS = 60 * 60 * 1_000;
 
 /** While set, the log is said to be overloaded for messages of this content. */
 let refusing: string | null = null;
+/** While set, messages wait before the log knows of them, as while what it needs to know is being read. */
+let late: (() => void)[] | null = null;
 let server: TestApp;
 beforeAll(async () => {
   server = await startApp({
     hub: {
       dispatch: (deps, actor, attachment, frame, place) => {
-        const sendMessage: typeof deps.sendMessage = (input, done) => {
-          if (input.content.encrypted_content !== refusing) deps.sendMessage(input, done);
-          else done({ error: new DomainError("overloaded") });
+        const sendMessage: typeof deps.sendMessage = (input, done, refusal) => {
+          const send = () => {
+            if (input.content.encrypted_content !== refusing) deps.sendMessage(input, done, refusal);
+            else done({ error: new DomainError("overloaded") });
+          };
+          if (late === null) send();
+          else late.push(send);
         };
         dispatch({ ...deps, sendMessage }, actor, attachment, frame, place);
       },
@@ -98,6 +104,23 @@ describe("the order of messages", () => {
     expect(await a.say(second, "elsewhere")).toMatchObject({ type: "receipt" });
     expect(await a.say(id, "refused", { id: first })).toMatchObject({ type: "receipt", seq: 2 });
     expect(await storedLog(server.db, id)).toHaveLength(2);
+  });
+
+  test("a message that came before the refusal of an earlier one, and waited, does not pass it [MSG-5]", async () => {
+    const { ann, id } = await pair(server);
+    using a = await ann.live();
+    refusing = "refused";
+    late = [];
+    const first = a.post(id, "refused");
+    const second = a.post(id, "later");
+    await a.settled();
+    for (const send of late.splice(0)) send();
+    late = null;
+    refusing = null;
+    expect(await answerOf(a, first)).toMatchObject({ code: "overloaded" });
+    expect(await answerOf(a, second)).toMatchObject({ code: "out_of_order", details: { first } });
+    expect(await a.say(id, "refused", { id: first })).toMatchObject({ type: "receipt", seq: 2 });
+    expect(await a.say(id, "later", { id: second })).toMatchObject({ type: "receipt", seq: 3 });
   });
 
   test("messages sent in one breath with a refused one do not pass it [MSG-5]", async () => {
