@@ -202,6 +202,23 @@ describe("statuses of one's own messages", () => {
     expect((await statuses(ben, id)).slice(4)).toEqual(["delivered", "delivered"]);
   });
 
+  test("stand still where the other blocks too, although their cursors went on under the first block [BLK-2]", async () => {
+    const { ann, ben, id } = await pair();
+    using a = await ann.live();
+    using b = await ben.live();
+    await ann.request("POST", `/api/users/${ben.id}/block`);
+    const { seq } = await a.say(id, "one");
+    await b.until(() => b.entries(id).some((entry) => entry.seq === seq));
+    b.acknowledge(id, seq);
+    read(b, id, seq);
+    await b.settled();
+    await ben.request("POST", `/api/users/${ann.id}/block`);
+    expect(await statuses(ann, id)).toEqual(["sent"]);
+    await ann.request("DELETE", `/api/users/${ben.id}/block`);
+    await ben.request("DELETE", `/api/users/${ann.id}/block`);
+    expect(await statuses(ann, id)).toEqual(["read"]);
+  });
+
   test("are sent in channels, whoever reads", async () => {
     const { ann, ben } = await pair();
     const id = await channelOf(ann, ben);
