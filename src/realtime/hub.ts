@@ -28,6 +28,8 @@ import { UserActor, type UserActorDeps } from "./user_actor.ts";
 import type { UserMessage } from "./user_message.ts";
 
 const CHECK_MS = 1_000;
+/** While hints are being lost: what nodes keep of members, blocks and settings is looked at again. */
+const DOUBT_MS = 5_000;
 const COMPARE_MS = 60_000;
 const IDLE_ACTOR_MS = 5_000;
 /** Closes are spread over this time when the node drains, so that clients do not all come back at once. */
@@ -62,6 +64,7 @@ export class Hub implements AsyncDisposable {
   readonly #ended: SessionWatch;
   /** Lists of heads that are being read. */
   #listing = 0;
+  #doubtedAt = 0;
   readonly #timer: ReturnType<typeof setInterval>;
   #draining = false;
 
@@ -240,6 +243,7 @@ export class Hub implements AsyncDisposable {
     }
     this.feeds.check();
     this.#heads.check();
+    if (!this.#options.bus.healthy && now - this.#doubtedAt >= DOUBT_MS) this.#doubt();
     this.#annexes.check();
     void this.#ended.look();
     void this.#delivered.tell();
@@ -247,6 +251,7 @@ export class Hub implements AsyncDisposable {
 
   /** Hints may have been lost, and with them what changed in who is a member. */
   #doubt(): void {
+    this.#doubtedAt = steadyNow(this.#options.clock);
     this.#options.conversations.heads.forgetAll();
     this.feeds.look();
     this.#heads.doubt();

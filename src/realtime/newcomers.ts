@@ -50,15 +50,20 @@ export class Newcomers {
     const asked = new Set<AccountId>();
     for (const { account, contacts } of lists) {
       if (!this.has(account)) continue;
-      for (const contact of contacts) if (there.has(contact)) asked.add(contact);
+      // Redis may have lost who others here know to be there.
+      for (const contact of contacts)
+        if (there.has(contact) || this.#options.watched.statusOf(contact) !== undefined) asked.add(contact);
     }
     if (asked.size === 0) return new Map();
     const settings = await this.#options.settings([...asked]);
     const shown = new Map<AccountId, UserStatus>();
     for (const contact of asked) {
       const { chosenStatus, lastSeenTo } = settings.get(contact) ?? STANDARD_SETTINGS;
-      const status = shownStatus(chosenStatus, there.get(contact));
-      if (lastSeenTo !== "nobody" && status !== "offline") shown.set(contact, status);
+      const status = there.has(contact)
+        ? shownStatus(chosenStatus, there.get(contact))
+        : this.#options.watched.statusOf(contact);
+      const hides = lastSeenTo === "nobody" || chosenStatus === "offline";
+      if (!hides && status !== undefined && status !== "offline") shown.set(contact, status);
     }
     return shown;
   }
@@ -75,9 +80,11 @@ export class Newcomers {
         continue;
       }
       for (const contact of contacts) {
+        // Who hides now is not shown, whatever was told before: the hint that said so may have been lost.
+        const fresh = shown.get(contact);
+        if (fresh === undefined) continue;
         // What others here were told, so that all are told the same when it changes.
-        const status = watched.statusOf(contact) ?? shown.get(contact);
-        if (status === undefined) continue;
+        const status = watched.statusOf(contact) ?? fresh;
         watched.remember(account, contact, status);
         socket.sendFrame({ type: "presence_update", user_id: contact, status, last_seen: null });
       }

@@ -76,6 +76,8 @@ export class Presence implements AsyncDisposable {
   /** Who may have to be told of. */
   readonly #due = new Set<AccountId>();
   readonly #newcomers: Newcomers;
+  /** Of whom it is to be asked again what they have set: not in their turn, for marks rest on it too. */
+  readonly #doubtful = new Set<AccountId>();
   readonly #timer: ReturnType<typeof setInterval>;
   #looking: Promise<void> | undefined;
   #failing = false;
@@ -176,6 +178,7 @@ export class Presence implements AsyncDisposable {
   doubt(): void {
     for (const [account, own] of this.#people) {
       if (own.stale === "no") own.stale = "perhaps";
+      this.#doubtful.add(account);
       this.#due.add(account);
     }
   }
@@ -247,6 +250,7 @@ export class Presence implements AsyncDisposable {
   }
 
   async #look(): Promise<void> {
+    await this.#askAgain();
     const some = this.#take();
     for (let i = 0; i < some.length; i += A_STATEMENT) {
       const part = some.slice(i, i + A_STATEMENT);
@@ -259,6 +263,16 @@ export class Presence implements AsyncDisposable {
     }
     await this.watched.look();
     await this.#partings.look();
+  }
+
+  /** Asks again what people have set who may have set something else, as many as a look takes. */
+  async #askAgain(): Promise<void> {
+    const some = [...this.#doubtful.values().take(A_LOOK)];
+    for (let i = 0; i < some.length; i += A_STATEMENT) {
+      const part = some.slice(i, i + A_STATEMENT);
+      await this.#loadSettings(part);
+      for (const account of part) this.#doubtful.delete(account);
+    }
   }
 
   /** Whose turn it is. */
@@ -334,7 +348,10 @@ export class Presence implements AsyncDisposable {
       const settings = await Promise.all(unknown.map((account) => this.#settings.ask(account)));
       for (const [i, account] of unknown.entries()) {
         const own = this.#people.get(account);
-        if (own !== undefined) own.settings = sharedSettings(settings[i] ?? STANDARD_SETTINGS);
+        if (own === undefined) continue;
+        const before = own.settings;
+        own.settings = sharedSettings(settings[i] ?? STANDARD_SETTINGS);
+        if (before !== null && before !== own.settings) own.chose = true;
       }
     } catch (error) {
       for (const account of unknown) this.#setStale(account, "yes");

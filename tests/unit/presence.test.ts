@@ -214,6 +214,21 @@ describe("Presence", () => {
     expect(world.sent).toHaveLength(2);
   });
 
+  test("who hides is not shown to a device that comes, where the hint that said so was lost [PRE-3]", async () => {
+    await using world = new World();
+    world.come(ann);
+    await world.look();
+    expect(world.of(ann)).toEqual(["online"]);
+    world.settings.set(ann, { chosenStatus: null, lastSeenTo: "nobody", readReceipts: true });
+    const ben = "ben" as AccountId;
+    world.contactsOf = (id) => (id === ben ? [ann] : [world.watcher]);
+    world.here.add(ben);
+    const socket = world.come(ben);
+    world.presence.caughtUp(ben, socket);
+    await world.look();
+    expect(socket.frames).toEqual([]);
+  });
+
   test("a device that comes is told of contacts who are not offline; one that is full, later [PRE-4]", async () => {
     await using world = new World();
     const contacts = Array.from({ length: 1_000 }, (_, i) => `contact ${i}` as AccountId);
