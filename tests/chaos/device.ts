@@ -12,6 +12,7 @@ import { bodyOf } from "../support/history/entry.ts";
 import type { Closed, History, NodeName } from "../support/history/history.ts";
 import type { Frame } from "../support/peer.ts";
 import type { Chance } from "../support/random.ts";
+import { waitUntil } from "../support/wait.ts";
 import { type Letter, Letters } from "./letters.ts";
 import { Link, type Socket } from "./link.ts";
 import { ask } from "./web.ts";
@@ -135,10 +136,33 @@ export class Device implements AsyncDisposable {
     if (this.#link?.welcomed === true) this.#link.type(conversation);
   }
 
-  /** Its person reads everything that it was shown, where there is a socket. */
+  /** Its person reads what it was shown, in a part of all times not to the end; where there is a socket. */
   read(conversation: ConversationId): void {
+    const { chance } = this.#options;
     const seq = this.cursors.get(conversation);
-    if (this.#link?.welcomed === true && seq !== undefined) this.#link.read(conversation, seq);
+    if (this.#link?.welcomed !== true || seq === undefined) return;
+    this.#link.read(conversation, Math.max(1, chance.happens(0.6) ? seq : seq - chance.whole(0, 20)));
+  }
+
+  /** Its person is at it, or away from it; where there is a socket. */
+  presence(status: "online" | "away"): void {
+    if (this.#link?.welcomed === true) this.#link.presence(status);
+  }
+
+  /**
+   * Acknowledges all that it was shown and reads some of it; resolves once the server has taken that, with
+   * the highest seqs of its socket. Rejects where it does not answer.
+   */
+  async conclude(): Promise<Pick<Link, "acknowledged" | "marked">> {
+    const { chance, history } = this.#options;
+    const link = this.#link;
+    if (link?.live !== true) throw new Error("Connect the device first");
+    for (const conversation of this.cursors.keys()) if (chance.happens(0.5)) this.read(conversation);
+    link.acknowledgeShown();
+    const since = history.tick();
+    link.ping(history.tick());
+    await waitUntil("the device has said where it stands", () => link.settledSince > since);
+    return link;
   }
 
   /** Goes to another node, in order. */
@@ -275,7 +299,7 @@ export class Device implements AsyncDisposable {
   }
 
   #refused(link: Link, frame: Frame): void {
-    if (link.acknowledgementRefused(frame)) return;
+    if (link.markRefused(frame)) return;
     const attempt = link.answered(frame);
     if (attempt === undefined) return;
     const { code, retryable } = frame;

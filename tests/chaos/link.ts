@@ -16,6 +16,7 @@ export interface Attempt {
 export type Socket = WebSocket & { terminate(): void };
 
 const ACK = "ack";
+const READ = "read";
 const MOST_UNACKNOWLEDGED = 64;
 
 /** See the head of this file. */
@@ -37,6 +38,11 @@ export class Link {
   readonly socket: Socket;
   /** The highest seq that came on this socket and is not acknowledged. */
   readonly #unacknowledged = new Map<ConversationId, number>();
+  /** The highest seqs that were acknowledged and marked as read on this socket. */
+  readonly acknowledged = new Map<ConversationId, number>();
+  readonly marked = new Map<ConversationId, number>();
+  /** The last moment whose round trip is over. */
+  settledSince = 0;
   /** Entries since the last acknowledgement. */
   #shown = 0;
   readonly #over = Promise.withResolvers<void>();
@@ -78,7 +84,13 @@ export class Link {
   /** Says that the person has read everything up to `seq`. */
   read(conversation: ConversationId, seq: number): void {
     this.connection.note({ type: "read_marked", conversation, seq });
-    this.#send({ type: "message_read", conversation_id: conversation, seq });
+    this.marked.set(conversation, Math.max(seq, this.marked.get(conversation) ?? 0));
+    this.#send({ type: "message_read", ref: `${READ} ${conversation} ${seq}`, conversation_id: conversation, seq });
+  }
+
+  /** Says that the person is at this device, or away from it. */
+  presence(status: "online" | "away"): void {
+    this.#send({ type: "presence_update", status });
   }
 
   /** An entry came on this socket; many of them are acknowledged at once, for the server's window is bounded [ACK-4]. */
@@ -89,7 +101,10 @@ export class Link {
 
   /** Acknowledges what came. */
   acknowledgeShown(): void {
-    for (const [conversation, seq] of this.#unacknowledged) this.acknowledge(conversation, seq);
+    for (const [conversation, seq] of this.#unacknowledged) {
+      this.acknowledge(conversation, seq);
+      this.acknowledged.set(conversation, seq);
+    }
     this.#unacknowledged.clear();
     this.#shown = 0;
   }
@@ -101,12 +116,15 @@ export class Link {
     this.#send({ type: "message_ack", ref, conversation_id: conversation, seq });
   }
 
-  /** Whether a refusal is that of an acknowledgement; then it is written down. */
-  acknowledgementRefused({ ref, code }: Frame): boolean {
+  /** Whether a refusal is that of an acknowledgement or of a read mark; then it is written down. */
+  markRefused({ ref, code }: Frame): boolean {
     const [kind, conversation, seq] = String(ref).split(" ");
-    if (kind !== ACK) return false;
     const place = { conversation: conversation as ConversationId, seq: Number(seq) };
-    this.connection.note({ type: "acknowledgement_refused", ...place, code });
+    if (kind === ACK) this.connection.note({ type: "acknowledgement_refused", ...place, code });
+    else if (kind === READ) {
+      this.connection.note({ type: "read_refused", ...place });
+      this.marked.delete(place.conversation);
+    } else return false;
     return true;
   }
 
@@ -118,6 +136,7 @@ export class Link {
   /** A sign of life came. */
   pong({ ref }: Frame): void {
     this.connection.note({ type: "settled", since: Number(ref) });
+    this.settledSince = Number(ref);
   }
 
   /** Whether a send has waited for its answer for longer than that; then it is unknown. */

@@ -1,7 +1,7 @@
 /** What people ask over HTTP, each request written down as an operation of the history. */
 import { type AccountId, type ConversationId, type MessageId, newMessageId } from "../../src/protocol/mod.ts";
 import { bodyOf, entryOf } from "../support/history/entry.ts";
-import type { History, Operation, PageInput } from "../support/history/history.ts";
+import type { AnyOperation, History, Operation, PageInput, SettingsInput, Status } from "../support/history/history.ts";
 import type { Frame } from "../support/peer.ts";
 import type { Account, Device, Identity, ServingNode } from "./device.ts";
 import { ask, type WebAnswer } from "./web.ts";
@@ -9,7 +9,7 @@ import { ask, type WebAnswer } from "./web.ts";
 /** Who asks which node, and where it is written down. */
 export interface Asking {
   readonly history: History;
-  readonly device: Device;
+  readonly device: Pick<Device, "id" | "account" | "identity">;
   readonly node: ServingNode;
 }
 
@@ -20,6 +20,8 @@ export interface Posted {
   readonly text: string;
 }
 
+/** Messages of one list of what waits. */
+const INBOX = 100;
 const PASSWORD = "violet-harbour-93-lantern";
 
 /** A message that nobody sent before. */
@@ -40,22 +42,27 @@ export async function post({ history, device, node }: Asking, { id, conversation
   return answer.type !== "unknown";
 }
 
-/** Reads a page of a log. */
+/** Reads a page of a log; gives what was written down of it. */
 export async function readPage(
   { history, device, node }: Asking,
   page: Pick<PageInput, "conversation" | "direction" | "seq">,
   limit: number,
-): Promise<void> {
+): Promise<AnyOperation> {
   const operation = history.begin("page", { ...asked(device, node), ...page });
   const place = page.seq === null ? "" : `&${page.direction}_seq=${page.seq}`;
   const path = `/api/conversations/${page.conversation}/messages?limit=${limit}${place}`;
   settle(operation, await asDevice(device, node, "GET", path), ({ messages, next, previous }) => ({
-    ...{ entries: messages.map(entryOf), next, previous },
+    ...{ entries: messages.map(entryOf), next, previous, statuses: statusesOf(messages) },
   }));
+  return operation as AnyOperation;
 }
 
-/** Reads the list of the account's conversations. */
-export async function readList({ history, device, node }: Asking): Promise<void> {
+function statusesOf(messages: readonly Frame[]): Map<number, Status> {
+  return new Map(messages.filter(({ status }) => status !== undefined).map(({ seq, status }) => [seq, status]));
+}
+
+/** Reads the list of the account's conversations; gives what was written down of it. */
+export async function readList({ history, device, node }: Asking): Promise<AnyOperation> {
   const operation = history.begin("snapshot", asked(device, node));
   settle(operation, await asDevice(device, node, "GET", "/api/conversations?limit=200"), ({ conversations }) =>
     conversations.map((summary: Frame) => ({
@@ -63,8 +70,60 @@ export async function readList({ history, device, node }: Asking): Promise<void>
       lastSeq: summary.last_seq,
       participants: summary.participant_ids,
       messages: summary.message_count,
+      ...{ first: summary.first_seq, read: summary.read_seq, unread: summary.unread_count },
     })),
   );
+  return operation as AnyOperation;
+}
+
+/** Sets whether the account gives and gets read marks, or whether it shows to nobody how it is. */
+export async function changeSettings(
+  { history, device, node }: Asking,
+  settings: Pick<SettingsInput, "readReceipts" | "hidden">,
+): Promise<void> {
+  const { readReceipts, hidden } = settings;
+  const operation = history.begin("settings", { ...asked(device, node), ...settings });
+  const privacy = {
+    ...(readReceipts === undefined ? {} : { read_receipts: readReceipts }),
+    ...(hidden === undefined ? {} : { last_seen: hidden ? "nobody" : "contacts" }),
+  };
+  settle(operation, await asDevice(device, node, "PUT", `/api/users/${device.account.id}`, { privacy }), () => null);
+}
+
+/** Sends to an account by the relay's contract, once; false where nobody knows what came of it. */
+export async function relay(
+  { history, device, node }: Asking,
+  { recipient, data, key }: { readonly recipient: AccountId; readonly data: string; readonly key: string },
+): Promise<boolean> {
+  const body = bodyOf({ encrypted_content: data });
+  const operation = history.begin("relay", { ...asked(device, node), recipient, body });
+  const { token } = device.identity;
+  const answer = await ask({
+    ...{ url: node.url, method: "POST", path: "/messages", token, headers: { "idempotency-key": key } },
+    body: { recipient_id: recipient, encrypted_data: data },
+  });
+  settle(operation, answer, ({ id }) => ({ id }));
+  return answer.type !== "unknown";
+}
+
+/** Lists what waits for the account by the relay's contract; gives the ids. */
+export async function readInbox({ history, device, node }: Asking): Promise<readonly MessageId[]> {
+  const operation = history.begin("inbox", asked(device, node));
+  const answer = await asDevice(device, node, "GET", `/messages?limit=${INBOX}`);
+  settle(operation, answer, ({ messages, next }) => ({
+    messages: messages.map((message: Frame) => ({
+      ...{ id: message.id, sender: message.sender_id, createdAt: Date.parse(message.timestamp) },
+      body: bodyOf({ encrypted_content: message.encrypted_data }),
+    })),
+    whole: next === null,
+  }));
+  return answer.type === "ok" ? answer.json.messages.map(({ id }: Frame) => id) : [];
+}
+
+/** Confirms one message by the relay's contract. */
+export async function confirm({ history, device, node }: Asking, message: MessageId): Promise<void> {
+  const operation = history.begin("confirm", { ...asked(device, node), message });
+  settle(operation, await asDevice(device, node, "PUT", `/messages/${message}/delivered`), () => null);
 }
 
 /** Adds somebody to a group, or removes somebody (or leaves). */
@@ -174,12 +233,12 @@ export async function signUp(
   return { account: { id, name, password: PASSWORD }, identities };
 }
 
-function asked({ account, identity }: Device, node: ServingNode) {
+function asked({ account, identity }: Asking["device"], node: ServingNode) {
   return { account: account.id, session: identity.session, node: node.name };
 }
 
 function asDevice(
-  { identity }: Device,
+  { identity }: Asking["device"],
   { url }: ServingNode,
   method: string,
   path: string,

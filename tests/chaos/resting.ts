@@ -1,5 +1,11 @@
-/** What a node holds when nobody uses it, and whether it is back there after a run. */
+/** What a node holds and says when nobody uses it, and whether it is back there after a run. */
+import type { Sql } from "../../src/platform/postgres.ts";
+import type { ConversationId } from "../../src/protocol/mod.ts";
+import type { AnyOperation, History } from "../support/history/history.ts";
 import type { ServerProcess } from "../support/server_process.ts";
+import type { Device, ServingNode } from "./device.ts";
+import { type Asking, readList, readPage } from "./requests.ts";
+import type { Traffic } from "./traffic.ts";
 
 /** A node that nobody uses. */
 export interface Resting {
@@ -46,4 +52,78 @@ async function look(server: ServerProcess, before: Resting): Promise<string[]> {
     left.push(`it does not answer: ${error}`);
   }
   return left;
+}
+
+/** What has to be in the database once every socket is closed: what devices acknowledged, and what people read. */
+interface Said {
+  readonly of: Device;
+  readonly conversation: ConversationId;
+  readonly acknowledged: number;
+  readonly read: number;
+}
+
+/** Every device says where it stands, for the last time; gives what is not to be lost from here on. */
+export async function concludeAll(traffic: Traffic): Promise<readonly Said[]> {
+  const said = await Promise.all(
+    traffic.devices.map(async (of) => {
+      const { acknowledged, marked } = await of.conclude();
+      const touched = new Set([...acknowledged.keys(), ...marked.keys()]);
+      return [...touched].map((conversation): Said => {
+        const place = { acknowledged: acknowledged.get(conversation) ?? 0, read: marked.get(conversation) ?? 0 };
+        return { of, conversation, ...place };
+      });
+    }),
+  );
+  return said.flat();
+}
+
+/** Who is asked at rest. */
+interface Scene {
+  readonly history: History;
+  readonly traffic: Traffic;
+  readonly nodes: readonly ServingNode[];
+  readonly sql: Sql;
+}
+
+/**
+ * Once every socket is closed: waits until what devices said for the last time is in the database, and has every
+ * person ask every node how far their messages got and what they have read. Says in words what never came there.
+ */
+export async function readAtRest(scene: Scene, said: readonly Said[]): Promise<string[]> {
+  const deadline = performance.now() + RESTING_MS;
+  let late = await missingOf(scene.sql, said);
+  while (late > 0 && performance.now() < deadline) {
+    await new Promise((resolve) => setTimeout(resolve, 50));
+    late = await missingOf(scene.sql, said);
+  }
+  const { history, traffic, nodes } = scene;
+  const people = new Map(traffic.devices.map((device) => [device.account.id, device]));
+  const reads = await Promise.all(
+    [...people.values()].flatMap((device) =>
+      nodes.map(async (node) => {
+        const asking: Asking = { history, device, node };
+        const read: AnyOperation[] = [await readList(asking)];
+        for (const conversation of traffic.conversationsOf(device.account))
+          read.push(await readPage(asking, { conversation, direction: "newest", seq: null }, 100));
+        return read;
+      }),
+    ),
+  );
+  history.atRest = new Set(reads.flat());
+  return late === 0 ? [] : [`${late} cursors never reached the database`];
+}
+
+async function missingOf(sql: Sql, said: readonly Said[]): Promise<number> {
+  const [row] = await sql.query<{ count: number }>(
+    `select count(*)::int as count
+     from unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::bigint[], $5::bigint[]) g(device, account, conversation, acked, read)
+     left join device_cursors d on d.device = g.device and d.conversation = g.conversation
+     left join members m on m.account = g.account and m.conversation = g.conversation and m.left_seq is null
+     where coalesce(d.acked_seq, 0) < g.acked or m.read_seq < g.read`,
+    [
+      ...[said.map(({ of }) => of.id), said.map(({ of }) => of.account.id), said.map((one) => one.conversation)],
+      ...[said.map((one) => one.acknowledged), said.map((one) => one.read)],
+    ],
+  );
+  return row?.count ?? 0;
 }

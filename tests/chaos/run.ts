@@ -9,9 +9,10 @@ import { readLogs } from "../support/history/read_logs.ts";
 import { Chance } from "../support/random.ts";
 import { catchUp } from "./caught_up.ts";
 import { Cluster } from "./cluster.ts";
+import { DEEDS } from "./deeds.ts";
 import type { FaultKind, Plan, Scene } from "./faults.ts";
-import { type Resting, restingOf, whatIsLeft } from "./resting.ts";
-import { DEEDS, Traffic } from "./traffic.ts";
+import { concludeAll, type Resting, readAtRest, restingOf, whatIsLeft } from "./resting.ts";
+import { Traffic } from "./traffic.ts";
 
 /** What a run is told. */
 export interface ChaosOptions {
@@ -236,12 +237,21 @@ class Run {
     if (!(await traffic.stop(STOP_MS))) problems.push("Sends were not answered although nothing is broken any more");
     const took = await catchUp(traffic, cluster.database.db, PATIENCE_MS);
     if (typeof took === "string") problems.push(`At the end: ${took}`);
+    const said = await concludeAll(traffic).catch((error) => {
+      problems.push(`At the end: ${error}`);
+      return null;
+    });
     await traffic[Symbol.asyncDispose]();
     this.#says("looking at what the nodes hold");
     problems.push(...cluster.unexpectedEnds());
     for (const { name, server } of cluster.nodes) {
       const before = resting.get(name);
       if (before !== undefined) problems.push(...(await whatIsLeft(server, before)).map((text) => `${name}: ${text}`));
+    }
+    if (said !== null) {
+      this.#says("asking every node how far everything got");
+      const sql = cluster.database.db;
+      problems.push(...(await readAtRest({ history: this.#history, traffic, nodes: cluster.serving(), sql }, said)));
     }
     this.#says("checking the history");
     this.#history.finish(await readLogs(cluster.database.db));

@@ -9,12 +9,15 @@ import type { AccountId, ConversationId } from "../../src/protocol/mod.ts";
 import type { History } from "../support/history/history.ts";
 import type { Chance } from "../support/random.ts";
 import { waitUntil } from "../support/wait.ts";
+import { DEEDS, type Deed } from "./deeds.ts";
 import { type Account, Device, type ServingNode } from "./device.ts";
 import { Members } from "./members.ts";
+import { RelayPeople } from "./relay.ts";
 import {
   type Asking,
   changeBlock,
   changeMembers,
+  changeSettings,
   deleteMessage,
   editMessage,
   newPost,
@@ -34,7 +37,7 @@ export interface TrafficOptions {
   readonly chance: Chance;
   /** The nodes that are meant to serve now; at the start at least one. */
   readonly nodes: () => readonly ServingNode[];
-  /** Standard 10. */
+  /** With sockets; standard 10. */
   readonly people?: number;
   /** Standard 2. */
   readonly devicesEach?: number;
@@ -44,43 +47,7 @@ export interface TrafficOptions {
   readonly deeds?: Readonly<Partial<Record<Deed, number>>>;
 }
 
-/** What a device may do. */
-export type Deed =
-  | "send"
-  | "send_http"
-  | "send_again"
-  | "send_other_body"
-  | "page"
-  | "snapshot"
-  | "typing"
-  | "read"
-  | "membership"
-  | "block"
-  | "edit"
-  | "delete"
-  | "react"
-  | "hop"
-  | "sign_out";
-
-/** How often each deed is done, against the others. */
-export const DEEDS: Readonly<Record<Deed, number>> = {
-  send: 68,
-  send_http: 4,
-  send_again: 3,
-  send_other_body: 0.7,
-  page: 7,
-  snapshot: 2,
-  typing: 5,
-  read: 4,
-  membership: 2.5,
-  block: 1.5,
-  edit: 3,
-  delete: 0.8,
-  react: 4,
-  hop: 2,
-  sign_out: 0.4,
-};
-
+const PACE_MS = 250;
 const GROUPS = 5;
 const DMS = 6;
 /** How often a request over HTTP is repeated while nobody knows what came of it. */
@@ -103,6 +70,11 @@ export class Traffic implements AsyncDisposable {
   readonly #groups = new Set<ConversationId>();
   /** Who blocks whom, as was asked for last. */
   readonly #blocks = new Set<string>();
+  /** What people have set that others are not told, as was asked for last. */
+  readonly #kept = new Set<string>();
+  readonly #relay: RelayPeople;
+  /** Somebody who shares nothing with anybody. */
+  readonly #loner: Device;
   /** Messages that were seen lately, by whomever. */
   readonly #said: Said[];
   readonly #timers = new Map<Device, ReturnType<typeof setTimeout>>();
@@ -110,9 +82,17 @@ export class Traffic implements AsyncDisposable {
   #stopped = false;
   #texts = 0;
 
-  private constructor(options: TrafficOptions, devices: readonly Device[], members: Members, said: Said[]) {
+  private constructor(
+    options: TrafficOptions,
+    devices: readonly Device[],
+    members: Members,
+    said: Said[],
+    others: { readonly relay: RelayPeople; readonly loner: Device },
+  ) {
     this.#options = options;
     this.#said = said;
+    this.#relay = others.relay;
+    this.#loner = others.loner;
     this.devices = devices;
     this.members = members;
   }
@@ -143,12 +123,31 @@ export class Traffic implements AsyncDisposable {
           }),
       ),
     );
-    const traffic = new Traffic(options, devices, members, said);
+    const relay = await RelayPeople.signUp({
+      history,
+      chance: chance.fork(),
+      nodes,
+      paceMs: options.paceMs ?? PACE_MS,
+    });
+    const loner = await Traffic.#makeLoner(options);
+    const traffic = new Traffic(options, devices, members, said, { relay, loner });
     // A new device is owed what comes after its first list [RES-6]: so all have had theirs before there is anything.
     await waitUntil("every device has caught up", () => devices.every(({ live }) => live), STARTING_MS);
     await traffic.#openConversations(signedUp.map(({ account }) => account));
     for (const device of devices) traffic.#schedule(device);
+    relay.begin();
     return traffic;
+  }
+
+  static async #makeLoner({ history, nodes, chance }: TrafficOptions): Promise<Device> {
+    const name = `loner_${crypto.randomUUID().slice(0, 8)}`;
+    const { account, identities } = await signUp(chance.pick(nodes()), name, 1);
+    const [identity] = identities;
+    if (identity === undefined) throw new Error("Sign in on one device");
+    const nothing = () => {};
+    return new Device({
+      ...{ history, nodes, account, identity, chance: chance.fork(), onEntry: nothing, onOutside: nothing },
+    });
   }
 
   /** Sends the same message three times at once: over the device's socket and by HTTP on two nodes. */
@@ -185,6 +184,21 @@ export class Traffic implements AsyncDisposable {
     }
   }
 
+  /** Has a device turn its person's read marks off or on, or hide them or show them. */
+  async changePrivacy(device: Device, node: ServingNode, what: "marks" | "presence"): Promise<void> {
+    const key = `${device.account.id} ${what}`;
+    const off = !this.#kept.has(key);
+    if (off) this.#kept.add(key);
+    else this.#kept.delete(key);
+    const settings = what === "marks" ? { readReceipts: !off } : { hidden: off };
+    await changeSettings(this.#asking(device, node), settings);
+  }
+
+  /** The conversations that an account is in, as far as is known. */
+  conversationsOf({ id }: Account): readonly ConversationId[] {
+    return this.conversations.filter((conversation) => this.members.inside(conversation, id));
+  }
+
   /** Sends something large to a conversation of somebody, from somebody else. */
   sendLarge(to: AccountId, bytes: number): void {
     const { chance } = this.#options;
@@ -201,7 +215,7 @@ export class Traffic implements AsyncDisposable {
   async stop(deadlineMs: number): Promise<boolean> {
     this.#stopped = true;
     for (const timer of this.#timers.values()) clearTimeout(timer);
-    await Promise.all(this.#underWay);
+    await Promise.all([...this.#underWay, this.#relay.stop()]);
     const deadline = performance.now() + deadlineMs;
     const settled = () => this.devices.every((device) => device.settled && device.node !== null);
     while (!settled() && performance.now() < deadline) await new Promise((resolve) => setTimeout(resolve, 20));
@@ -210,7 +224,7 @@ export class Traffic implements AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.stop(0);
-    await Promise.all(this.devices.map((device) => device[Symbol.asyncDispose]()));
+    await Promise.all([...this.devices, this.#loner].map((device) => device[Symbol.asyncDispose]()));
   }
 
   async #openConversations(accounts: readonly Account[]): Promise<void> {
@@ -241,7 +255,7 @@ export class Traffic implements AsyncDisposable {
   }
 
   #schedule(device: Device): void {
-    const { chance, paceMs = 250 } = this.#options;
+    const { chance, paceMs = PACE_MS } = this.#options;
     const timer = setTimeout(
       () => {
         if (this.#stopped) return;
@@ -279,9 +293,9 @@ export class Traffic implements AsyncDisposable {
         return device.sendAgain(chance.pick(stored), deed === "send_again" ? null : this.#text());
       }
       case "page":
-        return this.#page(asking, conversation);
+        return this.#page(asking, conversation, device.cursors.get(conversation) ?? 0);
       case "snapshot":
-        return readList(asking);
+        return void (await readList(asking));
       case "typing":
         return device.type(conversation);
       case "read":
@@ -294,6 +308,10 @@ export class Traffic implements AsyncDisposable {
       case "delete":
       case "react":
         return this.#changeMessage(asking, deed);
+      case "privacy":
+        return this.changePrivacy(device, asking.node, chance.pick(["marks", "presence"] as const));
+      case "presence":
+        return device.presence(chance.pick(["online", "away"] as const));
       case "hop":
         return device.hop();
       case "sign_out":
@@ -343,10 +361,9 @@ export class Traffic implements AsyncDisposable {
     }
   }
 
-  async #page(asking: Asking, conversation: ConversationId): Promise<void> {
+  async #page(asking: Asking, conversation: ConversationId, known: number): Promise<void> {
     const { chance } = this.#options;
     const direction = chance.pick(["after", "before", "newest"] as const);
-    const known = asking.device.cursors.get(conversation) ?? 0;
     const seq = { newest: null, after: chance.whole(0, known + 1), before: Math.max(1, known) }[direction];
     await readPage(asking, { conversation, direction, seq }, chance.whole(1, 60));
   }

@@ -19,6 +19,7 @@ export interface WebRequest {
   readonly path: string;
   readonly body?: object;
   readonly token?: string;
+  readonly headers?: Readonly<Record<string, string>>;
 }
 
 /** How long a request may take: every one must be answered within ten seconds (ms). */
@@ -27,7 +28,7 @@ export const REQUEST_MS = 10_000;
 let asked = 0;
 
 /** Asks once; never throws. */
-export async function ask({ url, method, path, body, token }: WebRequest): Promise<WebAnswer> {
+export async function ask({ url, method, path, body, token, headers }: WebRequest): Promise<WebAnswer> {
   asked++;
   try {
     const answer = await fetch(`${url}${path}`, {
@@ -38,6 +39,7 @@ export async function ask({ url, method, path, body, token }: WebRequest): Promi
         "x-forwarded-for": `10.${(asked >> 16) & 255}.${(asked >> 8) & 255}.${asked & 255}`,
         ...(body === undefined ? {} : { "content-type": "application/json" }),
         ...(token === undefined ? {} : { authorization: `Bearer ${token}` }),
+        ...headers,
       },
       ...(body === undefined ? {} : { body: JSON.stringify(body) }),
     });

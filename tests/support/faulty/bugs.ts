@@ -4,15 +4,19 @@
  *
  * They exist so that the checker can be seen to catch them, each by what a client is told.
  */
+import pg from "pg";
 import { createClient } from "redis";
+import { CursorWriter } from "../../../src/conversations/cursors.ts";
 import type { Appended, AppendRequest } from "../../../src/conversations/event_log.ts";
 import { Heads } from "../../../src/conversations/heads.ts";
 import { type AppendOutcome, Lane } from "../../../src/conversations/lane.ts";
 import { PageReader } from "../../../src/conversations/page_reader.ts";
-import type { LogEntry } from "../../../src/protocol/mod.ts";
+import type { AccountId, LogEntry } from "../../../src/protocol/mod.ts";
+import { DeliveredMarks } from "../../../src/realtime/delivered_marks.ts";
 import { RENEW } from "../../../src/realtime/directory_scripts.ts";
 import { Feed } from "../../../src/realtime/feed.ts";
 import { Hub } from "../../../src/realtime/hub.ts";
+import { Presence } from "../../../src/realtime/presence.ts";
 import { Session, type SocketPort } from "../../../src/realtime/session.ts";
 
 /** A bug, or `drops frames`: a fault of the sockets that the server has to live with. */
@@ -34,6 +38,14 @@ export const BUGS = {
   "accepts acknowledgements of what was never sent": acceptAnyAcknowledgement,
   "sends what is said to who blocks the sender": forgetBlocks,
   "shows what was deleted": rememberDeleted,
+  "tells of more than was acknowledged": tellTooMuch,
+  "takes what was given for read": takeGivenForRead,
+  "forgets what was read": forgetReads,
+  "takes what came before for confirmed": confirmAllBefore,
+  "does not look again at what somebody has set": keepOldSettings,
+  "tells marks although one blocks the other": tellInSpiteOfBlocks,
+  "says at once that somebody has gone": tellGoneAtOnce,
+  "shows people to who is no contact": showToStrangers,
   /** No bug: a server that is right ends the socket, and the device comes back for what it missed. */
   "drops frames": () => dropFrames(false),
 } as const satisfies Record<string, () => void>;
@@ -246,6 +258,85 @@ function rememberDeleted(): void {
         if (entry.kind !== "tombstone") known.set(key, entry);
         return known.get(key) ?? entry;
       });
+    };
+  });
+}
+
+function tellTooMuch(): void {
+  replace(DeliveredMarks.prototype, "add", (original) => {
+    return function (this: DeliveredMarks, account, id, seq) {
+      original.call(this, account, id, seq + 1);
+    };
+  });
+}
+
+function takeGivenForRead(): void {
+  replace(CursorWriter.prototype, "acknowledge", (original) => {
+    return function (this: CursorWriter, cursor) {
+      original.call(this, cursor);
+      this.read(cursor);
+    };
+  });
+}
+
+function forgetReads(): void {
+  replace(CursorWriter.prototype, "read", () => () => {});
+}
+
+/** One statement raises the cursor of the account to what is confirmed. */
+function confirmAllBefore(): void {
+  const prototype = pg.Client.prototype as { query: (...given: unknown[]) => unknown };
+  replace(prototype, "query", (original) => {
+    return function (this: unknown, ...given) {
+      const [query] = given as [{ text?: string } | undefined];
+      if (query?.text?.startsWith("insert into confirmations") !== true) return original.apply(this, given);
+      const text = "update members set delivered_seq = $3 where conversation = $1 and account = $2";
+      return original.call(this, { ...query, text }, ...given.slice(1));
+    };
+  });
+}
+
+function keepOldSettings(): void {
+  replace(Presence.prototype, "settingsChanged", () => () => {});
+}
+
+/** Statuses on pages and what is withheld do not rest on this. */
+function tellInSpiteOfBlocks(): void {
+  replace(Heads.prototype, "get", (original) => {
+    return async function (this: Heads, id) {
+      const head = await original.call(this, id);
+      return head === null ? null : { ...head, withheldUpTo: new Map() };
+    };
+  });
+}
+
+/** Whoever this process has seen. */
+function everybody(): ReadonlySet<AccountId> {
+  const seen = new Set<AccountId>();
+  replace(Presence.prototype, "came", (original) => {
+    return function (this: Presence, account, socket) {
+      seen.add(account);
+      original.call(this, account, socket);
+    };
+  });
+  return seen;
+}
+
+function tellGoneAtOnce(): void {
+  const to = everybody();
+  replace(Presence.prototype, "gone", (original) => {
+    return function (this: Presence, of, socket) {
+      original.call(this, of, socket);
+      this.heard({ type: "presence", of, status: "offline", lastSeen: null, to: [...to] });
+    };
+  });
+}
+
+function showToStrangers(): void {
+  const to = everybody();
+  replace(Presence.prototype, "heard", (original) => {
+    return function (this: Presence, hint) {
+      original.call(this, { ...hint, to: [...to] });
     };
   });
 }

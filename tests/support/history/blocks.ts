@@ -4,61 +4,44 @@
  */
 import type { AccountId } from "../../../src/protocol/mod.ts";
 import type { Entry } from "./entry.ts";
-import type { AnyOperation, History, Operation } from "./history.ts";
-
-/** When something can have taken effect. */
-interface Change {
-  readonly block: boolean;
-  readonly done: boolean;
-  readonly from: number;
-  /** Infinity where nobody knows what came of it: it may still happen. */
-  readonly to: number;
-}
+import type { AnyOperation, History } from "./history.ts";
+import { type Span, Switches } from "./switches.ts";
 
 /** When a message can have been stored. */
-export interface Stored {
-  readonly from: number;
-  readonly to: number;
-}
+export type Stored = Span;
 
 /** See the head of this file. */
 export class Blocks {
-  readonly #changes = new Map<string, Change[]>();
+  readonly #switches = new Switches();
 
   constructor({ operations }: History) {
-    for (const operation of operations) if (operation.kind === "block") this.#add(operation);
+    for (const operation of operations) {
+      if (operation.kind !== "block") continue;
+      const { account, whom, change } = operation.input;
+      this.#switches.add(`${account} ${whom}`, change === "block", operation);
+    }
   }
 
   /** Whether a reader certainly blocked the sender of an entry when it was stored. */
   certainly(reader: AccountId, { sender }: Pick<Entry, "sender">, stored: Stored): boolean {
-    const changes = this.#of(reader, sender);
-    return changes.some((change) => {
-      if (!change.block || !change.done || change.to >= stored.from) return false;
-      return !changes.some(({ block, from, to }) => !block && to >= change.from && from <= stored.to);
-    });
+    return this.#switches.certainly(`${reader} ${sender}`, stored);
   }
 
   /** Whether a reader may have blocked the sender of an entry when it was stored. */
   possibly(reader: AccountId, { sender }: Pick<Entry, "sender">, stored: Stored): boolean {
-    const changes = this.#of(reader, sender);
-    return changes.some((change) => {
-      if (!change.block || change.from > stored.to) return false;
-      return !changes.some(({ block, done, from, to }) => !block && done && from > change.to && to < stored.from);
-    });
+    return this.#switches.possibly(`${reader} ${sender}`, stored);
   }
 
-  #of(reader: AccountId, sender: AccountId): readonly Change[] {
-    return this.#changes.get(`${reader} ${sender}`) ?? [];
+  /** Since when at the latest one of two has certainly blocked the other, up to a moment; `null`: not certainly. */
+  betweenSince(one: AccountId, other: AccountId, moment: number): number | null {
+    const [there, back] = [`${one} ${other}`, `${other} ${one}`].map((key) => this.#switches.onSince(key, moment));
+    if (there == null) return back ?? null;
+    return back == null ? there : Math.min(there, back);
   }
 
-  #add({ input, invokedAt: from, outcome }: Operation<"block">): void {
-    // What was refused, for being too busy or for good, was not done.
-    if (outcome.type === "refused" && outcome.code !== "unavailable") return;
-    const key = `${input.account} ${input.whom}`;
-    const own = this.#changes.get(key) ?? [];
-    this.#changes.set(key, own);
-    const done = outcome.type === "ok";
-    own.push({ block: input.change === "block", done, from, to: done ? outcome.at : Infinity });
+  /** Whether one of two may have blocked the other at any time. */
+  maybeBetween(one: AccountId, other: AccountId, span: Span): boolean {
+    return this.possibly(one, { sender: other }, span) || this.possibly(other, { sender: one }, span);
   }
 }
 

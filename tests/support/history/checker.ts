@@ -17,17 +17,21 @@
  * | S11 | who saw n and then sent gets a seq > n | rules_order |
  * | S12 | reads do not go back, on whichever node, and leave nothing out | rules_reads |
  * | S13 | seen and sent within a membership only | rules_members |
- * | S14 | read marks rise; acknowledging what was never sent is refused, and nothing else | rules_reads |
+ * | S14 | delivered and read marks stand for what was acknowledged and read, and rise; acknowledging what was never sent is refused, and nothing else | rules_reads, rules_receipts |
  * | S15 | what was removed was due, and is said: `truncated`, never silence | rules_stream, rules_purge |
  * | S16 | a summary is what the log up to its seq amounts to | rules_members |
  * | S20 | a session that ended is refused, and its sockets close | rules_time |
  * | S23 | a node that was frozen and thawed delivers in time (and breaks no other rule) | rules_time |
  * | S24 | who blocks is given nothing that the blocked say in a dm meanwhile, and everybody else all of it | rules_blocks |
  * | S25 | an answered edit, reaction or deletion is in the log, and what is shown follows it | rules_changes |
+ * | S26 | what pages and lists say of what was given and read is neither ahead nor behind | rules_receipts |
+ * | S27 | what waits for somebody is what they did not confirm, one by one and in any order | rules_confirmed |
+ * | S28 | marks are told to nobody who may not know: by choice, by a block, from outside | rules_told |
+ * | S29 | how people are seen is told to contacts alone, offline only after their time, and seldom | rules_presence |
  * | HEAL | after a fault everything is delivered and answered in time | rules_time |
  *
- * What waits for what: S12 to S16 judge read marks and acknowledgements by what others are told and by
- * the final read, for the server has no snapshot that carries cursors yet; S15 knows when an entry was
+ * S26 to S29 conclude nothing from what a fault may have kept from a node, nor from what crossed a change of
+ * settings or a block on its way. S15 knows when an entry was
  * due only by its conversation's retention, not by its own `expires_in`. S17 to S19 and S21 (keys,
  * refresh tokens, attachments) are not seen by messages and are tested where they belong.
  */
@@ -35,13 +39,17 @@ import { type Facts, gather, type Rule, type Times, type Violation } from "./fac
 import type { AnyOperation, Fault, FinalRead, History } from "./history.ts";
 import { withheldWhileBlocked } from "./rules_blocks.ts";
 import { changesHold } from "./rules_changes.ts";
+import { confirmationsHold } from "./rules_confirmed.ts";
 import { agreed, dense, intact, nothingInvented, oneAnswer, storedOnce, storedOnceAcknowledged } from "./rules_log.ts";
 import { summariesAddUp, withinMembership } from "./rules_members.ts";
 import { afterWhatWasSeen, senderOrder } from "./rules_order.ts";
+import { presenceHolds } from "./rules_presence.ts";
 import { purgedWhenDue } from "./rules_purge.ts";
 import { acknowledgementsAreJudged, readMarksDoNotGoBack, readsDoNotGoBack } from "./rules_reads.ts";
+import { deliveredMarksHold, receiptsAreRight } from "./rules_receipts.ts";
 import { cursorsBehindDevices, streams } from "./rules_stream.ts";
 import { answeredInTime, deliveredInTime, revoked } from "./rules_time.ts";
+import { marksAreToldToWhoMayKnow, statusesShowWhatMayBeKnown } from "./rules_told.ts";
 
 export type { Rule, Times, Violation } from "./facts.ts";
 
@@ -83,6 +91,8 @@ const TIMES: Times = {
   closedMs: 2_000,
   flushMs: 30_000,
   closingMs: 5_000,
+  settledMs: 10_000,
+  graceMs: 30_000,
 };
 
 /** A fault that is over at once, such as a command to Redis, meets traffic of this much time after it (ms). */
@@ -93,6 +103,8 @@ const RULES: readonly ((facts: Facts) => Iterable<Violation>)[] = [
   ...[senderOrder, afterWhatWasSeen, streams, cursorsBehindDevices, purgedWhenDue],
   ...[readsDoNotGoBack, acknowledgementsAreJudged, readMarksDoNotGoBack, withinMembership, summariesAddUp],
   ...[deliveredInTime, answeredInTime, revoked, withheldWhileBlocked, changesHold],
+  ...[deliveredMarksHold, receiptsAreRight, confirmationsHold],
+  ...[marksAreToldToWhoMayKnow, statusesShowWhatMayBeKnown, presenceHolds],
 ];
 
 /** Judges a history; `times` in place of what reliability asks for, as for a machine that is slow. */

@@ -11,8 +11,10 @@ import type {
   History,
   NodeName,
   Operation,
+  SettingsInput,
   StoredLog,
 } from "./history.ts";
+import { Switches } from "./switches.ts";
 
 /**
  * A promise that the checker proves, by its number in the list of what must hold (see `checker.ts`);
@@ -20,7 +22,7 @@ import type {
  */
 export type Rule =
   | ("S1" | "S2" | "S3" | "S4" | "S5" | "S6" | "S7" | "S8" | "S9" | "S10" | "S11")
-  | ("S12" | "S13" | "S14" | "S15" | "S16" | "S20" | "S23" | "S24" | "S25" | "HEAL");
+  | ("S12" | "S13" | "S14" | "S15" | "S16" | "S20" | "S23" | "S24" | "S25" | "S26" | "S27" | "S28" | "S29" | "HEAL");
 
 /** One thing that should not have happened. */
 export interface Violation {
@@ -45,6 +47,10 @@ export interface Times {
   readonly flushMs: number;
   /** The same, from the end of the socket that it came on [ACK-3]. */
   readonly closingMs: number;
+  /** From the answer to a block or a setting until everybody is told accordingly. */
+  readonly settledMs: number;
+  /** How long somebody may be without a socket before others are told, and between two changes that are told. */
+  readonly graceMs: number;
 }
 
 /** One membership: `joined` <= seq < `left`. */
@@ -87,6 +93,9 @@ export interface Facts {
   /** When each place of a log was first seen by anybody, by seq. */
   readonly seen: ReadonlyMap<ConversationId, ReadonlyMap<number, number>>;
   readonly blocks: Blocks;
+  /** Who gives and gets no read marks, and who shows to nobody how they are; by account. */
+  readonly silent: Switches;
+  readonly hidden: Switches;
 }
 
 /** The key of a message: ids are unique within a conversation. */
@@ -108,7 +117,18 @@ export function gather(history: History, final: FinalRead, times: Times): Facts 
     refused: refusedAcknowledgements(history.connections),
     seen: firstSeen(history),
     blocks: new Blocks(history),
+    silent: settingsOf(history, ({ readReceipts }) => (readReceipts === undefined ? undefined : !readReceipts)),
+    hidden: settingsOf(history, ({ hidden }) => hidden),
   };
+}
+
+function settingsOf({ operations }: History, read: (input: SettingsInput) => boolean | undefined): Switches {
+  const switches = new Switches();
+  for (const operation of operations) {
+    const on = operation.kind === "settings" ? read(operation.input) : undefined;
+    if (on !== undefined) switches.add(operation.input.account, on, operation);
+  }
+  return switches;
 }
 
 /** Whether an account may see a place of a log. */
@@ -135,6 +155,19 @@ export function* shown(history: History): Generator<{ readonly entry: Entry; rea
 /** Whether a fault hit a node, or the sockets of an account. */
 export function hits({ hit }: Fault, node: NodeName, account: AccountId): boolean {
   return hit.type === "all" || (hit.type === "node" ? hit.node === node : hit.account === account);
+}
+
+/** Faults of sockets and of what people send: they keep no node from what it is told by others. */
+const OF_SOCKETS = /^(socket-cut|stalled-reader|reconnect-storm|same-send)/;
+
+/** The faults by which a node may know something late that it is told by another, or by the database. */
+export function faultsOfNodes({ faults }: History): readonly Fault[] {
+  return faults.filter(({ name }) => !OF_SOCKETS.test(name));
+}
+
+/** Whether a fault falls into a part of a run. */
+export function meets(faults: readonly Fault[], from: number, to: number): boolean {
+  return faults.some((fault) => fault.from <= to && (fault.to ?? Number.POSITIVE_INFINITY) >= from);
 }
 
 /**

@@ -38,9 +38,12 @@ export function* storedOnceAcknowledged({ messages, logs, history }: Facts): Gen
 
 /** S2: nothing is in the log that nobody sent, and nothing is shown that is not in the log. */
 export function* nothingInvented({ logs, byKey, history }: Facts): Generator<Violation> {
+  const relayed = new Set<string>();
+  for (const { kind, input } of history.operations) if (kind === "relay") relayed.add(`${input.account} ${input.body}`);
   for (const { log } of logs.values()) {
     for (const entry of log.entries) {
       if (entry.kind !== "message" || byKey.has(messageKey(entry.conversation, entry.id))) continue;
+      if (relayed.has(`${entry.sender} ${entry.body}`)) continue;
       yield { rule: "S2", text: "a message is in the log that nobody sent", evidence: entry };
     }
   }

@@ -39,7 +39,7 @@ function* membersAsLogged({ log, changes }: LogFacts): Generator<Violation> {
  * give every later one. Where retention removed entries there is nothing to count.
  */
 export function* summariesAddUp({ logs, byKey, history }: Facts): Generator<Violation> {
-  const countings = new Map<LogFacts, number[]>();
+  const countings = new Map<LogFacts, readonly number[]>();
   for (const { kind, input, outcome } of history.operations) {
     if (kind !== "snapshot" || outcome.type !== "ok") continue;
     for (const snapshot of outcome.answer) {
@@ -74,7 +74,7 @@ function membersAt({ intervals }: LogFacts, seq: number): Set<AccountId> {
 }
 
 /** How many messages there are up to each seq. A tombstone does not say what it was: whoever sent it knows. */
-function messagesUpTo({ log }: LogFacts, sent: Facts["byKey"]): number[] {
+export function messagesUpTo({ log }: LogFacts, sent: Facts["byKey"]): readonly number[] {
   const counts: number[] = [0];
   for (const { conversation, seq, id, kind } of log.entries) {
     const isMessage = kind === "message" || (kind === "tombstone" && sent.has(messageKey(conversation, id)));

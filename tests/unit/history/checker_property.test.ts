@@ -12,7 +12,7 @@ const step = fc.record({
   what: fc.constantFrom(
     ...(["send", "send", "send", "repeat", "acknowledge", "connect", "close", "cut"] as const),
     ...(["page", "snapshot", "join", "leave", "stall", "sign out", "fault", "purge"] as const),
-    ...(["block", "unblock"] as const),
+    ...(["block", "unblock", "mark", "settle", "set"] as const),
   ),
   who: fc.nat(7),
   which: fc.nat(3),
@@ -97,6 +97,16 @@ class Life {
         return this.#block(what, who % 2, fate);
       case "purge":
         return this.#purge();
+      case "mark": {
+        const seq = Math.min(claim ?? Infinity, socket?.sent.get(conversation) ?? 0);
+        if (socket !== undefined && seq > 0) model.markRead(socket, conversation, seq);
+        return;
+      }
+      case "settle":
+        if (socket !== undefined) model.settle(socket);
+        return;
+      case "set":
+        return model.set(person, which % 2 === 0 ? { readReceipts: claim === null } : { hidden: claim !== null });
       default:
         what satisfies never;
     }

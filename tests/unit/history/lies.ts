@@ -280,7 +280,7 @@ export const LIES: readonly [what: string, rule: Rule, tell: (scene: Scene) => u
         seq: 25,
       });
       const at = g.connection.openedAt + 30_000;
-      const outcome = { type: "ok", at, answer: { entries: [], next: null, previous: null } };
+      const outcome = { type: "ok", at, answer: { entries: [], next: null, previous: null, statuses: new Map() } };
       Object.assign(read, { invokedAt: at - 1, outcome });
     },
   ],

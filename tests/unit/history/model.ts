@@ -9,32 +9,17 @@ import {
   type Connection,
   History,
   type Operation,
+  type SettingsInput,
   type StoredLog,
 } from "../../support/history/history.ts";
+import { empty, type Log, sees, shownTo } from "./model_log.ts";
+import { Marks } from "./model_marks.ts";
 
 /** Somebody on one device. */
 export interface Person {
   readonly account: AccountId;
   readonly device: DeviceId;
   readonly session: SessionId;
-}
-
-/** A log as the model keeps it. */
-interface Log {
-  readonly conversation: ConversationId;
-  readonly entries: Entry[];
-  readonly byId: Map<MessageId, Entry>;
-  readonly members: { readonly account: AccountId; readonly joined: number; left: number | null }[];
-  readonly isDm: boolean;
-  /** What is withheld from whom; `to` is null while the block lasts. */
-  readonly withheld: {
-    readonly reader: AccountId;
-    readonly sender: AccountId;
-    readonly from: number;
-    to: number | null;
-  }[];
-  purged: number;
-  readonly retentionMs: number | null;
 }
 
 /** A socket as the model keeps it. */
@@ -66,6 +51,7 @@ export class Model {
   #now = 1_000;
   #made = 0;
   readonly history = new History(() => this.#now);
+  readonly marks = new Marks();
   readonly #logs = new Map<ConversationId, Log>();
   readonly #sockets = new Set<Socket>();
   /** What is in the database, by device and conversation. */
@@ -136,6 +122,16 @@ export class Model {
     const operation = this.history.begin("block", { account, session, node: "1", change, whom });
     this.pass();
     if (lost) return operation.unknown("cut");
+    const dms = [...this.#logs.values()].filter(
+      ({ isDm, members }) => isDm && [account, whom].every((one) => members.some((member) => member.account === one)),
+    );
+    this.marks.block(change, account, whom, dms);
+    if (change === "block")
+      for (const [of, to] of [
+        [account, whom],
+        [whom, account],
+      ] as const)
+        this.#show(of, "offline", (reader) => reader === to);
     for (const { isDm, members, withheld, entries } of this.#logs.values()) {
       if (!isDm || [account, whom].some((one) => members.every((member) => member.account !== one))) continue;
       const open = withheld.find(({ reader, to }) => reader === account && to === null);
@@ -216,6 +212,56 @@ export class Model {
     socket.connection.note({ type: "acknowledged", conversation, seq });
     socket.acknowledged.set(conversation, seq);
     this.pass();
+    this.#mark("delivered", socket, conversation, seq);
+  }
+
+  /** Reads up to a seq. */
+  markRead(socket: Socket, conversation: ConversationId, seq: number): void {
+    socket.connection.note({ type: "read_marked", conversation, seq });
+    this.pass();
+    this.#mark("read", socket, conversation, seq);
+  }
+
+  /** A round trip: what was said before has been taken. */
+  settle({ connection }: Socket): void {
+    const since = this.history.tick();
+    this.pass();
+    connection.note({ type: "settled", since });
+  }
+
+  /** Sets whether somebody gives read marks, or shows how they are. */
+  set({ account, session }: Person, settings: Pick<SettingsInput, "readReceipts" | "hidden">): void {
+    const operation = this.history.begin("settings", { account, session, node: "1", ...settings });
+    this.pass();
+    for (const [all, on] of [
+      [this.marks.silent, settings.readReceipts === undefined ? undefined : !settings.readReceipts],
+      [this.marks.hidden, settings.hidden],
+    ] as const) {
+      if (on === true) all.add(account);
+      else if (on === false) all.delete(account);
+    }
+    operation.ok(null);
+    this.pass();
+    if (settings.hidden === true) this.#show(account, "offline");
+  }
+
+  /** Contacts are told how somebody is. */
+  show({ account }: Person, status: string): void {
+    if (!this.marks.hidden.has(account)) this.#show(account, status);
+    this.pass();
+  }
+
+  /** Stores a message that came by another contract; gives its place. */
+  store(conversation: ConversationId, { account }: Person): Entry {
+    const id = this.#id<MessageId>();
+    const entry = this.#push(this.#log(conversation), account, id, bodyOf({ content: id }));
+    this.#pump();
+    return entry;
+  }
+
+  /** What a log holds. */
+  entriesOf(conversation: ConversationId): readonly Entry[] {
+    return this.#log(conversation).entries;
   }
 
   /** The socket stops or goes on to read. */
@@ -254,7 +300,7 @@ export class Model {
     const entries = log.entries
       .filter(({ seq }) => seq > Math.max(after, log.purged) && sees(log, account, seq))
       .map((entry) => shownTo(log, account, entry));
-    operation.ok({ entries, next: null, previous: null });
+    operation.ok({ entries, next: null, previous: null, statuses: this.marks.statuses(log, account, entries) });
     return operation;
   }
 
@@ -265,7 +311,10 @@ export class Model {
     const { entries, members } = this.#log(conversation);
     const participants = members.filter(({ left }) => left === null).map(({ account }) => account);
     const messages = entries.filter(({ kind }) => kind === "message").length;
-    operation.ok([{ conversation, lastSeq: entries.length, participants, messages }]);
+    const first = members.findLast((member) => member.account === person.account)?.joined ?? 1;
+    const read = Math.max(this.marks.readOf(person.account, conversation), first === 1 ? 0 : first - 1);
+    const unread = entries.filter(({ kind, seq }) => kind === "message" && seq > Math.max(read, first - 1)).length;
+    operation.ok([{ conversation, lastSeq: entries.length, participants, messages, first, read, unread }]);
     return operation;
   }
 
@@ -325,6 +374,30 @@ export class Model {
       if (inOrder) socket.sent.set(sent.conversation, seq);
     }
     this.#pump();
+  }
+
+  /** Notes how far somebody is, and tells who is connected and may know. */
+  #mark(what: "delivered" | "read", from: Socket, conversation: ConversationId, seq: number): void {
+    const [log, { account }] = [this.#log(conversation), from.person];
+    if (!this.marks.raise(what, account, log, seq)) return;
+    for (const { person, connection, reading } of this.#sockets) {
+      if (connection === from.connection || !reading || !this.marks.mayTell(what, account, person.account, log))
+        continue;
+      connection.note({ type: `${what}_told`, conversation, account, seq });
+    }
+    this.pass();
+  }
+
+  #show(account: AccountId, status: string, to: (reader: AccountId) => boolean = () => true): void {
+    for (const { person, connection } of this.#sockets) {
+      const reader = person.account;
+      const shared = [...this.#logs.values()].some(({ members }) =>
+        [account, reader].every((one) => members.some((member) => member.account === one)),
+      );
+      const parted = this.marks.areParted(account, reader) && status !== "offline";
+      if (reader !== account && shared && !parted && to(reader))
+        connection.note({ type: "presence_told", account, status });
+    }
   }
 
   #append(log: Log, sender: AccountId, id: MessageId, change: MembershipChange): void {
@@ -391,30 +464,4 @@ export class Model {
   #id<Id extends string>(): Id {
     return `id${(++this.#made).toString().padStart(6, "0")}` as string as Id;
   }
-}
-
-function sees({ members }: Log, who: AccountId, seq: number): boolean {
-  return members.some(({ account, joined, left }) => account === who && joined <= seq && (left === null || seq < left));
-}
-
-/** What is withheld has a place and no body; a message is shown as its newest edit that is not withheld says. */
-function shownTo({ entries, withheld }: Log, who: AccountId, entry: Entry): Entry {
-  const isWithheld = ({ seq, sender: by }: Entry) =>
-    withheld.some(
-      ({ reader, sender, from, to }) => reader === who && sender === by && from <= seq && seq <= (to ?? seq),
-    );
-  if (entry.kind === "membership" || entry.kind === "tombstone") return entry;
-  if (isWithheld(entry)) return bare(entry);
-  const edit = entries.findLast((one) => one.kind === "edit" && one.target === entry.id && !isWithheld(one));
-  return edit === undefined ? entry : { ...entry, body: edit.said ?? null, version: edit.id };
-}
-
-function bare({ conversation, seq, id, sender, createdAt }: Entry): Entry {
-  return { conversation, seq, id, sender, createdAt, kind: "tombstone", body: null };
-}
-
-function empty({ entries, byId }: Log, place: number): void {
-  const entry = bare(entries[place] as Entry);
-  entries[place] = entry;
-  byId.set(entry.id, entry);
 }
