@@ -47,6 +47,7 @@ Options, with their standard values:
   --pairs 500     of W2, W2b, W9, W11, L1, L3
   --window 4      sends under way for each sender, where capacity is sought
   --sockets 2000  of W1; people of W7
+  --people 100    in the group of W3, in place of its three sizes; may be given more than once
   --missed 1000   most that each of 200 devices missed in W4; with 10000 it takes minutes
   --rows 1000000  that W11 purges
   --against path  another checkout, in turn with this one in W2; --set LANES=4 sets a variable of it,
@@ -63,6 +64,7 @@ const { values, positionals } = parseArgs({
     seconds: { type: "string", default: "6" },
     pairs: { type: "string", default: "500" },
     sockets: { type: "string", default: "2000" },
+    people: { type: "string", multiple: true },
     window: { type: "string", default: "4" },
     missed: { type: "string", default: "1000" },
     rows: { type: "string", default: "1000000" },
@@ -86,6 +88,7 @@ if (unknown.length > 0) {
 await run({
   pairs: Number(values.pairs),
   sockets: Number(values.sockets),
+  people: values.people?.map(Number) ?? null,
   window: Number(values.window),
   seconds: Number(values.seconds),
   missed: Number(values.missed),

@@ -11,6 +11,8 @@ export interface BenchOptions {
   readonly pairs: number;
   /** Idle sockets of W1, people of W7. */
   readonly sockets: number;
+  /** People in the groups of W3; standard 100, 1,000 and 10,000. */
+  readonly people: readonly number[] | null;
   /** Sends that each sender keeps under way when the capacity is sought. */
   readonly window: number;
   /** Seconds of one measurement. */

@@ -20,7 +20,7 @@ const SENDERS = 50;
 
 /** Runs W3. */
 export async function w3(bench: Bench): Promise<void> {
-  for (const size of SIZES) {
+  for (const size of bench.options.people ?? SIZES) {
     const raw = await published(bench, size);
     note(bench, "w3", `L2 raw publish to ${size}`, raw.delivered / raw.seconds, "deliveries/s", cpuText(raw.cpu));
     const { busy, calm } = await ours(bench, size);
