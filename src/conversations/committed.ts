@@ -8,6 +8,11 @@ export type Unplaced<Entry extends LogEntry = LogEntry> = Entry extends LogEntry
   ? Pick<Entry, "id" | "conversationId" | "senderId" | "kind" | "content">
   : never;
 
+/** Members from which one list serves for all that is said while they are the same. */
+const LARGE = 32;
+/** Of a head all its members, as the recipients of every entry from `since` on. */
+const everybody = new WeakMap<Head, { readonly recipients: readonly Address[]; readonly since: number }>();
+
 /** The place that the log gave an entry. Times are milliseconds since the epoch. */
 export type Place = Pick<LogEntry, "seq" | "createdAt" | "expiresAt">;
 
@@ -25,12 +30,16 @@ export function recipientsOf(
   { seq, senderId }: Pick<LogEntry, "seq" | "senderId">,
 ): readonly Address[] {
   if (head === null) return [];
+  const known = everybody.get(head);
+  if (known !== undefined && seq >= known.since) return known.recipients;
   const recipients: Address[] = [];
   for (const [account, { joinedSeq }] of head.members) {
     const withheld = account !== senderId && seq <= (head.withheldUpTo.get(account) ?? 0);
     if (joinedSeq <= seq && !withheld) recipients.push(account);
   }
+  const isAll = recipients.length === head.members.size;
   if (head.isPublic) recipients.push(head.id);
+  if (isAll && recipients.length >= LARGE) everybody.set(head, { recipients, since: seq });
   return recipients;
 }
 
