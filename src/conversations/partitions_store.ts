@@ -58,13 +58,14 @@ export async function listPartitionsWithBodies(sql: Sql, going: readonly string[
  * on expires_at; rows that are locked are left for the next time.
  */
 export async function expireBodies(sql: Sql, partition: string, now: number, limit: number): Promise<number> {
-  const name = checked(partition);
   const [row] = await sql.query<{ done: number }>(
     `with due as (
-       select ctid from ${name}
+       select ctid from ${checked(partition)}
        where expires_at <= to_timestamp($1::float8 / 1000) and expires_at is not null and body is not null
        order by expires_at limit $2 for update skip locked),
-     gone as (update ${name} set body = null, reason = 2 where ctid = any (array(select ctid from due)) returning 1)
+     gone as (
+       update ${checked(partition)} set body = null, reason = 2
+       where ctid = any (array(select ctid from due)) returning 1)
      select count(*)::int as done from gone`,
     [now, limit],
   );
