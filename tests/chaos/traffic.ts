@@ -45,6 +45,8 @@ export interface TrafficOptions {
   readonly paceMs?: number;
   /** Standard: every deed. */
   readonly deeds?: Readonly<Partial<Record<Deed, number>>>;
+  /** Whether people are there who have the relay's contract alone, and somebody who shares nothing; standard true. */
+  readonly others?: boolean;
 }
 
 const PACE_MS = 250;
@@ -72,9 +74,9 @@ export class Traffic implements AsyncDisposable {
   readonly #blocks = new Set<string>();
   /** What people have set that others are not told, as was asked for last. */
   readonly #kept = new Set<string>();
-  readonly #relay: RelayPeople;
+  readonly #relay: RelayPeople | null;
   /** Somebody who shares nothing with anybody. */
-  readonly #loner: Device;
+  readonly #loner: Device | null;
   /** Messages that were seen lately, by whomever. */
   readonly #said: Said[];
   readonly #timers = new Map<Device, ReturnType<typeof setTimeout>>();
@@ -87,7 +89,7 @@ export class Traffic implements AsyncDisposable {
     devices: readonly Device[],
     members: Members,
     said: Said[],
-    others: { readonly relay: RelayPeople; readonly loner: Device },
+    others: { readonly relay: RelayPeople | null; readonly loner: Device | null },
   ) {
     this.#options = options;
     this.#said = said;
@@ -123,19 +125,15 @@ export class Traffic implements AsyncDisposable {
           }),
       ),
     );
-    const relay = await RelayPeople.signUp({
-      history,
-      chance: chance.fork(),
-      nodes,
-      paceMs: options.paceMs ?? PACE_MS,
-    });
-    const loner = await Traffic.#makeLoner(options);
+    const { others = true, paceMs = PACE_MS } = options;
+    const relay = others ? await RelayPeople.signUp({ history, chance: chance.fork(), nodes, paceMs }) : null;
+    const loner = others ? await Traffic.#makeLoner(options) : null;
     const traffic = new Traffic(options, devices, members, said, { relay, loner });
     // A new device is owed what comes after its first list [RES-6]: so all have had theirs before there is anything.
     await waitUntil("every device has caught up", () => devices.every(({ live }) => live), STARTING_MS);
     await traffic.#openConversations(signedUp.map(({ account }) => account));
     for (const device of devices) traffic.#schedule(device);
-    relay.begin();
+    relay?.begin();
     return traffic;
   }
 
@@ -215,7 +213,7 @@ export class Traffic implements AsyncDisposable {
   async stop(deadlineMs: number): Promise<boolean> {
     this.#stopped = true;
     for (const timer of this.#timers.values()) clearTimeout(timer);
-    await Promise.all([...this.#underWay, this.#relay.stop()]);
+    await Promise.all([...this.#underWay, this.#relay?.stop()]);
     const deadline = performance.now() + deadlineMs;
     const settled = () => this.devices.every((device) => device.settled && device.node !== null);
     while (!settled() && performance.now() < deadline) await new Promise((resolve) => setTimeout(resolve, 20));
@@ -224,7 +222,7 @@ export class Traffic implements AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.stop(0);
-    await Promise.all([...this.devices, this.#loner].map((device) => device[Symbol.asyncDispose]()));
+    await Promise.all([...this.devices, this.#loner].map((device) => device?.[Symbol.asyncDispose]()));
   }
 
   async #openConversations(accounts: readonly Account[]): Promise<void> {
