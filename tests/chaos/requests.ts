@@ -20,6 +20,8 @@ export interface Posted {
   readonly text: string;
 }
 
+/** How often somebody signs up again where the server had no room. */
+const TRIES = 5;
 /** Messages of one list of what waits. */
 const INBOX = 100;
 const PASSWORD = "violet-harbour-93-lantern";
@@ -224,7 +226,11 @@ export async function signUp(
   let id = "" as AccountId;
   for (let i = 0; i < devices; i++) {
     const path = i === 0 ? "/api/auth/signup" : "/api/auth/signin";
-    const answer = await ask({ url: node.url, method: "POST", path, body: { username: name, password: PASSWORD } });
+    const request = { url: node.url, method: "POST", path, body: { username: name, password: PASSWORD } };
+    let answer = await ask(request);
+    // So many at once may be too many for a machine that is busy.
+    for (let more = TRIES; more > 0 && answer.type === "refused" && answer.retryable; more--)
+      answer = await ask(request);
     if (answer.type !== "ok") throw new Error(`Sign up: ${JSON.stringify(answer)}`);
     const { user, device_id: device, session_id: session, access_token: token } = answer.json;
     id = user?.id ?? id;
