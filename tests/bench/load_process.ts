@@ -37,7 +37,7 @@ export interface LoadAnswer {
   readonly faults: readonly string[];
 }
 
-const LONGEST_MS = 150_000;
+const LONGEST_MS = 400_000;
 
 /** See the head of this file. Disposing ends the process. */
 export class LoadProcess implements Disposable {

@@ -60,8 +60,7 @@ async function many(bench: Bench, server: BenchServer, missed: number): Promise<
   const text = `${ms.toFixed(0)} ms, first message p50 ${first.p50.toFixed(0)} ms, p99 ${first.p99.toFixed(0)} ms`;
   note(bench, "w4", `${DEVICES} devices, ${missed} missed each`, rate, "msg/s", text);
   note(bench, "w4", "  processor time of server", (used / (DEVICES * missed)) * 1e6, "µs/msg");
-  const memory = `from ${(before / MIB).toFixed(0)} MiB`;
-  note(bench, "w4", "  most memory more than before", (most - before) / MIB, "MiB", memory);
+  note(bench, "w4", "  most memory meanwhile", most / MIB, "MiB", `${(before / MIB).toFixed(0)} before`);
 }
 
 /** Each time another device, because one that was here has acknowledged. */
