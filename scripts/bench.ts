@@ -50,6 +50,7 @@ Options, with their standard values:
   --people 100    in the group of W3, in place of its three sizes; may be given more than once
   --missed 1000   most that each of 200 devices missed in W4; with 10000 it takes minutes
   --rows 1000000  that W11 purges
+  --rate 2000     messages a second meanwhile
   --against path  another checkout, in turn with this one in W2; --set LANES=4 sets a variable of it,
                   which is this checkout where no other is named
   --rounds 3      of such a comparison, and of W9
@@ -67,6 +68,7 @@ const { values, positionals } = parseArgs({
     people: { type: "string", multiple: true },
     window: { type: "string", default: "4" },
     missed: { type: "string", default: "1000" },
+    rate: { type: "string", default: "2000" },
     rows: { type: "string", default: "1000000" },
     rounds: { type: "string", default: "3" },
     against: { type: "string" },
@@ -92,6 +94,7 @@ await run({
   window: Number(values.window),
   seconds: Number(values.seconds),
   missed: Number(values.missed),
+  rate: Number(values.rate),
   rows: Number(values.rows),
   rounds: Number(values.rounds),
   against: values.against === undefined ? null : resolve(values.against),

@@ -19,6 +19,8 @@ export interface BenchOptions {
   readonly seconds: number;
   /** Most messages that each of many devices missed in W4. */
   readonly missed: number;
+  /** Messages a second during W11. */
+  readonly rate: number;
   /** Messages that W11 removes. */
   readonly rows: number;
   /** Another checkout to compare with, A-B-A-B. */
