@@ -27,10 +27,16 @@ export interface RoomOptions {
   readonly timing?: Timing;
 }
 
+/** The promise of what is said; `Promise.withResolvers` is not there in Node 20. */
+interface Said {
+  readonly resolve: () => void;
+  readonly reject: (error: unknown) => void;
+}
+
 interface Saying {
   readonly id: MessageId;
   readonly content: string;
-  readonly said: PromiseWithResolvers<void>;
+  readonly said: Said;
   refusals: number;
 }
 
@@ -114,16 +120,16 @@ export class RoomClient implements AsyncDisposable {
    * with `closed` or `stopped`. The same id again is shown once.
    */
   say(content: string, id: MessageId = newMessageId(this.#timing.now())): Promise<void> {
-    const said = Promise.withResolvers<void>();
-    if (this.#sayings.length >= MOST_WAITING) {
-      said.reject(new SottoError("outbox_full", "Wait until messages are answered", { retryable: true }));
-    } else if (this.status.state === "stopped") {
-      said.reject(endOf(this.status.reason.code));
-    } else {
-      this.#sayings.push({ id, content, said, refusals: 0 });
-      if (this.#sayings.length === 1) this.#pump();
-    }
-    return said.promise;
+    return new Promise((resolve, reject) => {
+      if (this.#sayings.length >= MOST_WAITING) {
+        reject(new SottoError("outbox_full", "Wait until messages are answered", { retryable: true }));
+      } else if (this.status.state === "stopped") {
+        reject(endOf(this.status.reason.code));
+      } else {
+        this.#sayings.push({ id, content, said: { resolve, reject }, refusals: 0 });
+        if (this.#sayings.length === 1) this.#pump();
+      }
+    });
   }
 
   /** Messages before those that were given so far, oldest first; none where there are none. */
@@ -228,7 +234,7 @@ export class RoomClient implements AsyncDisposable {
   }
 
   /** It waits no more, and the next one is sent; gives whom to tell. */
-  #settle(saying: Saying): PromiseWithResolvers<void> {
+  #settle(saying: Saying): Said {
     this.#sayings = this.#sayings.filter((other) => other !== saying);
     this.#pump();
     return saying.said;
