@@ -106,7 +106,12 @@ function sliceRoutes(ground: Ground, slices: Slices, hub: Hub, { authenticate }:
     openRoom({ hub, accounts, conversations, deliver, onFault: (error) => onFault("room", error) }),
   );
   const knock = (doorbell: Doorbell): void => hub.router.knock(doorbell);
-  const signal = (to: readonly AccountId[], frame: ServerFrame): void => hub.router.signal(to, jsonCodec.encode(frame));
+  const signal = (to: readonly AccountId[], frame: ServerFrame): void => {
+    // What somebody takes from their own sight is not sent from what was kept, either: the log is read.
+    if (frame.type === "message_hidden") hub.router.ring(to, frame.conversation_id, frame.message_seq);
+    if (frame.type === "settings") hub.router.ring(to, frame.conversation_id, frame.first_seq);
+    hub.router.signal(to, jsonCodec.encode(frame));
+  };
   const reports: ReportsDeps = {
     ...{ db, clock, conversations, sealer: conversations.sealer, openTo: [ROOM] },
     throttle: createThrottle({ limiter, rates: REPORT_RATES }),

@@ -25,6 +25,10 @@ export type Hint =
       readonly text: string;
       /** The members changed with it: what a node knows of them is out of date. */
       readonly members?: true;
+      /** It takes back what was said before it: what a node keeps of that is not sent any more. */
+      readonly takesBack?: true;
+      /** It ends within a minute, and is not kept. */
+      readonly brief?: true;
     }
   /** There may be something up to `seq`: read the log. */
   | {

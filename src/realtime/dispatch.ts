@@ -22,7 +22,8 @@ import {
 import type { SignalOptions } from "./bus.ts";
 import type { SendPlace } from "./send_order.ts";
 import type { Session } from "./session.ts";
-import type { Attachment, UserActor } from "./user_actor.ts";
+import type { UserActor } from "./user_actor.ts";
+import type { Attachment } from "./user_actor_deps.ts";
 
 /** What dispatch needs. */
 export interface DispatchDeps {
@@ -123,9 +124,9 @@ async function markRead(
     if (top === null) throw new DomainError("conversation_not_found");
     if (seq > top) throw new DomainError("ack_ahead");
   }
-  const wait = actor.signalWait();
+  const wait = actor.signals.wait();
   if (wait > 0) throw new DomainError("rate_limited", { details: { retry_after_ms: wait } });
-  if (!actor.hasRead(conversationId, seq)) return;
+  if (!actor.signals.hasRead(conversationId, seq)) return;
   deps.conversations.cursors.read({ accountId, conversationId, seq });
   const frame = { type: "message_read", conversation_id: conversationId, user_id: accountId, seq } as const;
   // The person's own other devices are told whomever else it concerns: what is read on one is read on all.
@@ -141,12 +142,12 @@ async function tellOthers(
 ): Promise<void> {
   const head = await requireMember(deps.conversations, actor.account, conversationId);
   // Asked where it is counted, in one step: frames that came together would all pass before the first counts.
-  if (frame.type !== "message_read" && actor.signalWait() > 0) return;
+  if (frame.type !== "message_read" && actor.signals.wait() > 0) return;
   // In a large channel it would be a frame to each for what concerns nobody.
   if (head.type === "channel" && head.members.size > LIMITS.contactGroup) return;
   const others = [...head.members.keys()].filter((member) => member !== actor.account);
   // Counted all the same: how much one may still tell must not show who listens.
-  actor.signalled(others.length);
+  actor.signals.count(others.length);
   if (isBlocked(head)) return;
   deps.signal(others, deps.codec.encode(frame), frame.type === "message_read" ? { readBy: actor.account } : {});
 }

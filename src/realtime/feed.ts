@@ -2,15 +2,18 @@
  * What one socket is sent of the logs.
  *
  * For each conversation that was touched the feed knows the seq it sent last (`sent`) and the one
- * that was acknowledged (`acked`). An event goes out straight from memory only if it is the next
- * one; in every other case the conversation is marked behind and read from the log, a few pages
- * at a time. So nothing is skipped, whatever hints are lost, doubled or late:
+ * that was acknowledged (`acked`). An event goes out only if it is the next one; in every other case
+ * the conversation is behind. So nothing is skipped, whatever hints are lost, doubled or late:
  *
- *   unknown ──event──▶ behind ──page──▶ caught up ──next event──▶ caught up
- *                        ▲                  │
- *                        └── gap, full socket, full window, doorbell
+ *   unknown ──event──▶ behind ──page, or what was kept──▶ caught up ──next event──▶ caught up
+ *                        ▲                                    │
+ *                        └────── gap, full socket, full window, doorbell
  *
- * A hint that comes while a page is being read marks the conversation dirty, and it is read again.
+ * - What is offered meanwhile is kept (`offered.ts`). When the socket goes on, and what was kept begins
+ *   with the next seq, it is sent from there and no page is read; a page is read until it meets it.
+ * - An event that comes before the one below it, as from two senders at once, waits a moment for that.
+ * - A doorbell says that the log knows more than what was offered, or other: then pages are read.
+ *
  * A feed begins anew after `resume` and after a failure. What the socket was sent and what it
  * acknowledged outlives that as its standing: so only what was not acknowledged comes again, a
  * cursor that the device set lower stays lower, and acknowledgements under way are still good.
@@ -19,38 +22,12 @@
  * that actor, with the generation they were started in, and those of an older one are dropped.
  */
 import { BEHIND_LIMIT, type BehindRow, type Page } from "../conversations/mod.ts";
-import { type ConversationId, LIMITS, type LogEntry, type ServerFrame } from "../protocol/mod.ts";
-
-/** Which start of a feed a read belongs to; unique in the process, so that a read of an earlier feed is known too. */
-export type Generation = number;
-
-/** What a feed needs of its socket and of its actor. */
-export interface FeedHost {
-  /** Sends to the socket; false where it was not taken, because the socket has closed. */
-  send(text: string): boolean;
-  /** Whether no event should be sent until {@link Feed.drained}: the socket is full, or closed. */
-  readonly blocked: boolean;
-  encode(frame: ServerFrame): string;
-  encodeEvent(entry: LogEntry): string;
-  /** Starts to list what the device is behind in; the outcome comes by {@link Feed.listed}. */
-  list(generation: Generation, beyond: ConversationId | null): void;
-  /** Starts to read a page; the outcome comes by {@link Feed.pageRead}. */
-  read(generation: Generation, conversationId: ConversationId, after: number | null, afterAt: number | null): void;
-  /** The device has stored everything up to `seq`. `others`: also what it did not send itself on this socket. */
-  acknowledged(conversationId: ConversationId, seq: number, at: number | null, others: boolean): void;
-  /** The socket has been told that it is live. */
-  caughtUp(): void;
-  now(): number;
-}
-
-/** Where a socket stands in one conversation: what outlives a start of its feed. */
-export interface Standing {
-  /** The highest seq that this socket was ever sent. */
-  readonly sent: number;
-  readonly acked: number;
-  /** Whether entries after `acked` are due, whatever the server's own cursor says. */
-  readonly due: boolean;
-}
+import { type ConversationId, LIMITS, type ServerFrame } from "../protocol/mod.ts";
+import { type Behind, BehindIn } from "./behind.ts";
+import type { FeedHost, Generation } from "./feed_host.ts";
+import type { OfferedEvent } from "./kept_events.ts";
+import { Offered } from "./offered.ts";
+import { type Standing, Standings } from "./standings.ts";
 
 interface Cursor {
   sent: number;
@@ -61,16 +38,9 @@ interface Cursor {
   pushed: number;
 }
 
-interface Behind {
-  reading: boolean;
-  dirty: boolean;
-  /** Where the device itself said that it stands, by `resume` or by acknowledging. */
-  readonly claimed: number | null;
-}
-
 const READS_AT_ONCE = 4;
-/** Claims of a device that wait to be looked at; of more, the oldest are forgotten, and the server's cursors count. */
-const MOST_CLAIMS = 10_000;
+/** Events that wait for one below them; more are a sign that it will not come. */
+const MOST_EARLY = 64;
 
 /** Starts of feeds so far. */
 let generations = 0;
@@ -79,12 +49,17 @@ let generations = 0;
 export class Feed {
   readonly #host: FeedHost;
   /** Standings at the last start. */
-  #before: Map<ConversationId, Standing>;
+  #before: Standings;
   #cursors = new Map<ConversationId, Cursor>();
-  #behind = new Map<ConversationId, Behind>();
+  readonly #behind = new BehindIn();
+  readonly #offered: Offered;
+  /** An event waits for one below it, and {@link waited} will come. */
+  #waits = false;
   #generation: Generation = 0;
   #live = false;
   #listing = false;
+  /** The first list has come: before it, acknowledgements of the socket before this one may not have been written. */
+  #begun = false;
   /** Compare once more: what is being listed or read may be older than the reason for it. */
   #again = false;
   /** Where the next list goes on, once what the last one named is read. */
@@ -99,20 +74,13 @@ export class Feed {
   /** `before`: the standing that an earlier feed of the same socket left. */
   constructor(host: FeedHost, before: ReadonlyMap<ConversationId, Standing> = new Map()) {
     this.#host = host;
-    this.#before = new Map(before);
+    this.#offered = new Offered(host.kept);
+    this.#before = new Standings(before);
   }
 
   /** Where the socket stands, for the feed that comes after this one. */
   standing(): Map<ConversationId, Standing> {
-    const standing = new Map(this.#before);
-    for (const [id, { claimed }] of this.#behind) {
-      if (claimed !== null) standing.set(id, { sent: this.#before.get(id)?.sent ?? 0, acked: claimed, due: true });
-    }
-    for (const [id, { sent, acked }] of this.#cursors) {
-      const due = acked < sent || this.#behind.has(id);
-      standing.set(id, { sent: Math.max(sent, this.#before.get(id)?.sent ?? 0), acked, due });
-    }
-    return standing;
+    return this.#standings().all;
   }
 
   /** Whether a read failed and waits for {@link retry}. */
@@ -127,18 +95,16 @@ export class Feed {
 
   /** Begins, or begins again: from what the device claims, else acknowledged here, else from the server's cursors. */
   start(claims: ReadonlyMap<ConversationId, number> = new Map()): void {
-    this.#before = this.standing();
-    for (const [id, acked] of claims) this.#before.set(id, { sent: this.#before.get(id)?.sent ?? 0, acked, due: true });
-    this.#forgetOldClaims();
+    this.#before = this.#standings();
+    for (const [id, acked] of claims) this.#before.claim(id, acked);
+    this.#before.trim();
     this.#generation = ++generations;
     this.#cursors = new Map();
-    this.#behind = new Map();
+    this.#behind.clear();
+    this.#offered.clear();
     for (const [id, { due }] of this.#before) if (due) this.#mark(id);
-    this.#live = false;
-    this.#reads = 0;
-    this.#failed = false;
-    this.#listFailed = false;
-    this.#unacknowledged = 0;
+    [this.#live, this.#begun, this.#failed, this.#listFailed] = [false, false, false, false];
+    [this.#reads, this.#unacknowledged] = [0, 0];
     this.fullSince = null;
     this.#list(null);
   }
@@ -152,10 +118,9 @@ export class Feed {
   /** A list came. */
   listed(generation: Generation, rows: readonly BehindRow[]): void {
     if (generation !== this.#generation) return;
-    this.#listing = false;
+    [this.#listing, this.#begun] = [false, true];
     for (const { conversationId, top } of rows) {
-      const cursor = this.#cursors.get(conversationId);
-      if (cursor === undefined || top > cursor.sent) this.#mark(conversationId);
+      if (top > this.#known(conversationId)) this.#mark(conversationId);
     }
     this.#beyond = rows.length < BEHIND_LIMIT ? null : (rows.at(-1)?.conversationId ?? null);
     this.#pump();
@@ -166,10 +131,9 @@ export class Feed {
     if (generation !== this.#generation) return;
     this.#reads--;
     const behind = this.#behind.get(conversationId);
-    if (behind !== undefined) behind.reading = false;
     if (behind === undefined || page === null) {
       this.#notBehind(conversationId);
-      this.#before.delete(conversationId); // a claim of what is not the caller's would stay for ever
+      this.#before.forget(conversationId); // a claim of what is not the caller's would stay for ever
     } else this.#sendPage(conversationId, behind, page);
     this.#pump();
   }
@@ -185,7 +149,7 @@ export class Feed {
     }
     this.#reads--;
     const behind = this.#behind.get(conversationId);
-    if (behind !== undefined) behind.reading = false;
+    if (behind !== undefined) [behind.reading, behind.dirty] = [false, true];
   }
 
   /** Goes on after a failed read. */
@@ -197,31 +161,41 @@ export class Feed {
     this.#pump();
   }
 
-  /** A committed entry, encoded. */
-  offer(conversationId: ConversationId, seq: number, at: number, text: string): void {
+  /** A committed entry. */
+  offer(event: OfferedEvent): void {
+    const { conversationId, seq } = event;
     const cursor = this.#cursors.get(conversationId);
     if (cursor !== undefined && seq <= cursor.sent) return;
-    const behind = this.#behind.get(conversationId);
-    if (behind !== undefined) behind.dirty = true;
-    else if (cursor !== undefined && seq === cursor.sent + 1 && this.#open) this.#push(cursor, seq, at, text);
-    else {
-      this.#mark(conversationId);
-      this.#pump();
-    }
+    if (cursor === undefined || seq !== cursor.sent + 1 || !this.#open) return this.#later(event, cursor);
+    this.#push(cursor, seq, event.at, event.text);
+    if (this.#behind.get(conversationId) === undefined) return;
+    this.#goOn(conversationId); // it may be what others waited for
+    this.#pump();
   }
 
-  /** There may be something up to `seq`. */
+  /** There may be something up to `seq`, or it may not be as it was offered. */
   doorbell(conversationId: ConversationId, seq: number): void {
     const cursor = this.#cursors.get(conversationId);
     if (cursor !== undefined && seq <= cursor.sent) return;
+    this.#offered.drop(conversationId);
     this.#mark(conversationId);
+    this.#pump();
+  }
+
+  /** What came early has waited long enough for what is below it. */
+  waited(): void {
+    this.#waits = false;
+    for (const [id, { from }] of this.#offered.runs) {
+      const behind = this.#behind.get(id);
+      if (behind !== undefined && !behind.reading && from > (this.#cursors.get(id)?.sent ?? 0) + 1) behind.dirty = true;
+    }
     this.#pump();
   }
 
   /** A receipt is about to be sent; true where it stands for the event [MSG-3]. */
   receipt(conversationId: ConversationId, seq: number, at: number): boolean {
     const cursor = this.#cursors.get(conversationId);
-    if (cursor === undefined || this.#behind.has(conversationId) || seq !== cursor.sent + 1) return false;
+    if (cursor === undefined || this.#behind.get(conversationId) !== undefined || seq !== cursor.sent + 1) return false;
     this.#sent(cursor, seq, at);
     return true;
   }
@@ -234,7 +208,11 @@ export class Feed {
   /** The device has stored everything up to `seq`; false where that was not sent on this socket [ACK-2]. */
   acknowledge(conversationId: ConversationId, seq: number): boolean {
     const cursor = this.#cursors.get(conversationId);
-    if (cursor === undefined || seq > cursor.sent) return this.#acknowledgeBefore(conversationId, seq);
+    if (cursor === undefined || seq > cursor.sent) {
+      if (!this.#before.acknowledge(conversationId, seq)) return false;
+      this.#host.acknowledged(conversationId, seq, null, true);
+      return true;
+    }
     if (seq < cursor.acked) return true;
     this.#unacknowledged -= seq - cursor.acked;
     const others = cursor.pushed > cursor.acked;
@@ -252,28 +230,17 @@ export class Feed {
     this.#pump();
   }
 
-  /** What was sent before the last start, and comes again, may be acknowledged meanwhile. */
-  #acknowledgeBefore(conversationId: ConversationId, seq: number): boolean {
-    const before = this.#before.get(conversationId);
-    if (before === undefined || seq > before.sent) return false;
-    this.#before.set(conversationId, { ...before, acked: Math.max(before.acked, seq) });
-    this.#host.acknowledged(conversationId, seq, null, true);
-    return true;
+  #standings(): Standings {
+    const standings = new Standings(this.#before);
+    for (const [id, { claimed }] of this.#behind) standings.claim(id, claimed);
+    for (const [id, { sent, acked }] of this.#cursors) {
+      standings.note(id, { sent, acked, due: acked < sent || this.#behind.get(id) !== undefined });
+    }
+    return standings;
   }
 
   get #open(): boolean {
     return this.fullSince === null && !this.#host.blocked;
-  }
-
-  #forgetOldClaims(): void {
-    let claims = 0;
-    for (const { sent } of this.#before.values()) if (sent === 0) claims++;
-    for (const [id, { sent }] of this.#before) {
-      if (claims <= MOST_CLAIMS) return;
-      if (sent > 0) continue;
-      this.#before.delete(id);
-      claims--;
-    }
   }
 
   #list(beyond: ConversationId | null): void {
@@ -284,30 +251,77 @@ export class Feed {
     this.#host.list(this.#generation, beyond);
   }
 
+  /** The log is to be read. */
   #mark(conversationId: ConversationId): void {
-    const behind = this.#behind.get(conversationId);
-    if (behind !== undefined) behind.dirty = true;
-    else {
-      const claimed = this.#before.get(conversationId)?.acked ?? null;
-      this.#behind.set(conversationId, { reading: false, dirty: false, claimed });
-    }
+    this.#toBehind(conversationId).dirty = true;
+  }
+
+  #toBehind(id: ConversationId): Behind {
+    return this.#behind.get(id) ?? this.#behind.add(id, this.#before.get(id)?.acked ?? null);
   }
 
   #notBehind(conversationId: ConversationId): void {
     this.#behind.delete(conversationId);
-    // A map keeps its room when it is empty; an idle socket need not.
-    if (this.#behind.size === 0) this.#behind = new Map();
+    this.#offered.drop(conversationId);
+  }
+
+  /** An event that cannot go now: it is not the next one, or the socket takes none. */
+  #later(event: OfferedEvent, cursor: Cursor | undefined): void {
+    const { conversationId, seq } = event;
+    const behind = this.#toBehind(conversationId);
+    behind.late = true;
+    // While a page is being read nothing is asked for: it may show what is missing.
+    if (!this.#offered.add(event) || (cursor === undefined && !behind.reading)) behind.dirty = true;
+    else if (cursor !== undefined && !behind.reading && this.#isEarly(conversationId, cursor)) {
+      if (seq - cursor.sent > MOST_EARLY) behind.dirty = true;
+      else if (!this.#waits) {
+        this.#waits = true;
+        this.#host.wait();
+      }
+    }
+    if (behind.dirty) this.#pump();
+  }
+
+  /** Whether what was offered does not begin with the next seq. */
+  #isEarly(conversationId: ConversationId, cursor: Cursor): boolean {
+    const run = this.#offered.run(conversationId);
+    return run !== undefined && run.from > cursor.sent + 1;
+  }
+
+  /** The seq up to which nothing need be read: it was sent, or is kept and comes next. */
+  #known(conversationId: ConversationId): number {
+    const cursor = this.#cursors.get(conversationId);
+    if (cursor === undefined) return -1;
+    const run = this.#offered.run(conversationId);
+    return run === undefined || this.#isEarly(conversationId, cursor) ? cursor.sent : Math.max(cursor.sent, run.to);
+  }
+
+  /** Sends what was kept, as far as the socket takes it; and ends being behind where nothing is left. */
+  #goOn(conversationId: ConversationId): void {
+    const cursor = this.#cursors.get(conversationId);
+    const behind = this.#behind.get(conversationId);
+    if (cursor === undefined || behind === undefined) return;
+    while (this.#open) {
+      const next = this.#offered.next(conversationId, cursor.sent + 1);
+      if (next === undefined) break;
+      this.#push(cursor, next.seq, next.at, next.text);
+    }
+    const run = this.#offered.run(conversationId);
+    if (run !== undefined && cursor.sent >= run.to) this.#offered.drop(conversationId);
+    else if (run !== undefined && run.from <= cursor.sent + 1 && this.#open) behind.dirty = true; // kept no more
+    if (behind.reading || behind.dirty || this.#offered.run(conversationId) !== undefined) return;
+    this.#notBehind(conversationId);
   }
 
   /** Starts what can be started, and says `caught_up` once nothing is left. */
   #pump(): void {
-    if (this.#failed) return;
+    if (this.#open) for (const id of this.#offered.runs.keys()) this.#goOn(id);
+    if (this.#failed || !this.#begun) return;
     if (this.#open) {
       for (const [id, behind] of this.#behind) {
         if (this.#reads >= READS_AT_ONCE) return;
-        if (behind.reading) continue;
-        behind.reading = true;
-        behind.dirty = false;
+        if (behind.reading || !behind.dirty) continue;
+        [behind.reading, behind.dirty, behind.late] = [true, false, false];
         this.#reads++;
         const cursor = this.#cursors.get(id);
         this.#host.read(this.#generation, id, cursor?.sent ?? behind.claimed, cursor?.sentAt ?? null);
@@ -324,19 +338,28 @@ export class Feed {
   }
 
   #sendPage(conversationId: ConversationId, behind: Behind, page: Page): void {
+    behind.reading = false;
     const cursor = this.#cursorAt(conversationId, behind, page);
     for (const entry of page.entries) {
-      if (entry.seq <= cursor.sent) continue; // a receipt stood for it meanwhile
-      if (!this.#open) return; // full, or closed: stays behind; read again from `sent`
+      if (entry.seq <= cursor.sent) continue; // a receipt stood for it meanwhile, or it was offered
+      if (!this.#open) break; // full, or closed: read again from `sent`
       if (entry.seq !== cursor.sent + 1) throw new Error(`Page has a gap: ${cursor.sent} then ${entry.seq}`);
       this.#push(cursor, entry.seq, entry.createdAt, this.#host.encodeEvent(entry));
     }
-    if (cursor.sent < page.end || behind.dirty) return;
-    this.#notBehind(conversationId);
-    if (page.leftSeq === null || cursor.sent >= page.leftSeq) return;
-    this.#send({ type: "conversation_left", conversation_id: conversationId, left_seq: page.leftSeq });
-    this.#sent(cursor, page.leftSeq, null);
-    this.#mark(conversationId); // the account may have come again later: that is another interval
+    const isOver = cursor.sent >= page.end;
+    const wasDirty = behind.dirty;
+    // Where the log is not over it is read on, unless what is missing was kept.
+    if (!isOver && this.#known(conversationId) < page.end) behind.dirty = true;
+    if (isOver && this.#isEarly(conversationId, cursor)) {
+      if (behind.late) behind.dirty = true;
+      else this.#offered.drop(conversationId); // the log, read after it was offered, does not show it
+    }
+    if (isOver && !wasDirty && page.leftSeq !== null && cursor.sent < page.leftSeq) {
+      this.#send({ type: "conversation_left", conversation_id: conversationId, left_seq: page.leftSeq });
+      this.#sent(cursor, page.leftSeq, null);
+      behind.dirty = true; // the account may have come again later: that is another interval
+    }
+    this.#goOn(conversationId);
   }
 
   /** The cursor that a page continues; says `truncated` where what lay between is gone [RES-4]. */

@@ -1,71 +1,29 @@
-/** What a feed is given by its user actor: the way to its socket, and reads whose outcome comes back to the actor. */
-import type { ActorRef } from "../actor/mod.ts";
+/** What a feed needs of its socket and of its actor; `actor_feed_host.ts` is that of user actors. */
 import type { ConversationId, LogEntry, ServerFrame } from "../protocol/mod.ts";
-import type { FeedHost, Generation } from "./feed.ts";
-import type { Session } from "./session.ts";
-import type { UserActorDeps } from "./user_actor.ts";
-import type { UserMessage } from "./user_message.ts";
+import type { KeptEvents } from "./kept_events.ts";
 
-/** A class, because a bundle of functions would be made anew for every idle socket. */
-export class ActorFeedHost implements FeedHost {
-  readonly #deps: UserActorDeps;
-  readonly #actor: ActorRef<UserMessage>;
-  readonly #session: Session;
+/** Which start of a feed a read belongs to; unique in the process, so that a read of an earlier feed is known too. */
+export type Generation = number;
 
-  constructor(deps: UserActorDeps, actor: ActorRef<UserMessage>, session: Session) {
-    this.#deps = deps;
-    this.#actor = actor;
-    this.#session = session;
-  }
-
-  get blocked(): boolean {
-    return this.#session.blocked;
-  }
-
-  send(text: string): boolean {
-    return this.#session.send(text);
-  }
-
-  encode(frame: ServerFrame): string {
-    return this.#session.encode(frame);
-  }
-
-  encodeEvent(entry: LogEntry): string {
-    return this.#session.encodeEvent(entry);
-  }
-
-  list(generation: Generation, beyond: ConversationId | null): void {
-    const session = this.#session;
-    this.#actor.pipe(
-      this.#deps.list(session, beyond),
-      (rows) => ({ type: "listed", session, generation, rows }),
-      (error) => this.#failed(generation, null, error),
-    );
-  }
-
-  read(generation: Generation, conversationId: ConversationId, after: number | null, afterAt: number | null): void {
-    const session = this.#session;
-    this.#actor.pipe(
-      this.#deps.read(session, conversationId, after, afterAt),
-      (page) => ({ type: "page", session, generation, conversationId, page }),
-      (error) => this.#failed(generation, conversationId, error),
-    );
-  }
-
-  acknowledged(conversationId: ConversationId, seq: number, at: number | null, others: boolean): void {
-    this.#deps.acknowledged(this.#session, conversationId, seq, at, others);
-  }
-
-  caughtUp(): void {
-    this.#deps.caughtUp(this.#session);
-  }
-
-  now(): number {
-    return this.#deps.now();
-  }
-
-  #failed(generation: Generation, conversationId: ConversationId | null, error: unknown): UserMessage {
-    this.#deps.onFault("catch up", error);
-    return { type: "read_failed", session: this.#session, generation, conversationId };
-  }
+/** See the head of this file. */
+export interface FeedHost {
+  /** Sends to the socket; false where it was not taken, because the socket has closed. */
+  send(text: string): boolean;
+  /** Whether no event should be sent until {@link Feed.drained}: the socket is full, or closed. */
+  readonly blocked: boolean;
+  encode(frame: ServerFrame): string;
+  encodeEvent(entry: LogEntry): string;
+  /** Starts to list what the device is behind in; the outcome comes by {@link Feed.listed}. */
+  list(generation: Generation, beyond: ConversationId | null): void;
+  /** Starts to read a page; the outcome comes by {@link Feed.pageRead}. */
+  read(generation: Generation, conversationId: ConversationId, after: number | null, afterAt: number | null): void;
+  /** The device has stored everything up to `seq`. `others`: also what it did not send itself on this socket. */
+  acknowledged(conversationId: ConversationId, seq: number, at: number | null, others: boolean): void;
+  /** The socket has been told that it is live. */
+  caughtUp(): void;
+  /** An event came early: asks for {@link Feed.waited} a moment later. */
+  wait(): void;
+  /** What was offered to sockets of this node lately. */
+  readonly kept: KeptEvents;
+  now(): number;
 }

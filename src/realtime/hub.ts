@@ -13,6 +13,7 @@ import { Annexes } from "./annexes.ts";
 import type { BusStatus } from "./bus.ts";
 import { DeliveredMarks } from "./delivered_marks.ts";
 import { type DispatchDeps, dispatch } from "./dispatch.ts";
+import { EarlyWatch } from "./early_watch.ts";
 import { HeadWatch } from "./head_watch.ts";
 import type { HubOptions } from "./hub_options.ts";
 import { openPresence } from "./open_presence.ts";
@@ -24,7 +25,8 @@ import { Router } from "./router.ts";
 import { Session, type SessionDeps, type SessionOrigin, type SocketPort } from "./session.ts";
 import { SessionWatch } from "./session_watch.ts";
 import { StageTimes } from "./stage_times.ts";
-import { UserActor, type UserActorDeps } from "./user_actor.ts";
+import { UserActor } from "./user_actor.ts";
+import type { UserActorDeps } from "./user_actor_deps.ts";
 import type { UserMessage } from "./user_message.ts";
 
 const CHECK_MS = 1_000;
@@ -57,6 +59,7 @@ export class Hub implements AsyncDisposable {
   readonly #sessions = new Set<Session>();
   readonly #annexes: Annexes;
   readonly #outgoing = new Outgoing();
+  readonly #early = new EarlyWatch<Session>((session) => this.#tellOf(session, { type: "waited", session }));
   readonly #stages: StageTimes;
   /** Sockets that have not authenticated, by address [LIM-5]. */
   readonly #waiting = new Map<string, number>();
@@ -78,6 +81,10 @@ export class Hub implements AsyncDisposable {
         this.#actors.tellIfStarted(account, hint, bytes);
         this.#annexes.told(account, hint);
       },
+      tellEvents: (account, message, bytes) => {
+        this.#actors.tellIfStarted(account, message, bytes);
+        for (const event of message.events) this.#annexes.told(account, event);
+      },
       tellFeed: (channel, hint) => this.feeds.tell(channel, hint),
       onPresence: (hint) => this.presence.heard(hint),
       // Sends are judged under the head's lock; who is told of typing rests on this alone.
@@ -85,6 +92,7 @@ export class Hub implements AsyncDisposable {
       onMembership: (delivery) => this.presence.mayPart(partingsOf(delivery)),
       onDoubt: () => this.#doubt(),
       onFault: options.observer.fault,
+      now: () => steadyNow(options.clock),
     });
     this.presence = openPresence(options, {
       tell: (watcher, frame) => {
@@ -226,6 +234,7 @@ export class Hub implements AsyncDisposable {
     clearInterval(this.#timer);
     await this.presence[Symbol.asyncDispose]();
     this.#heads[Symbol.dispose]();
+    this.#early[Symbol.dispose]();
     this.#actors[Symbol.dispose]();
   }
 
@@ -242,6 +251,7 @@ export class Hub implements AsyncDisposable {
       if (session.authenticated && session.feed?.waitsForRetry === true) this.#settle(session, false);
     }
     this.feeds.check();
+    this.router.kept.check();
     this.#heads.check();
     if (!this.#options.bus.healthy && now - this.#doubtedAt >= DOUBT_MS) this.#doubt();
     this.#annexes.check();
@@ -266,8 +276,11 @@ export class Hub implements AsyncDisposable {
 
   /** Lets a socket go on after a failed read; and, if `compare`, compare its heads. */
   #settle(session: Session, compare: boolean): void {
-    if (!session.authenticated) return;
-    this.#actors.find(session.principal.accountId)?.settle({ type: "check", session, compare });
+    this.#tellOf(session, { type: "check", session, compare });
+  }
+
+  #tellOf(session: Session, message: UserMessage): void {
+    if (session.authenticated) this.#actors.find(session.principal.accountId)?.settle(message);
   }
 
   async #counted<T>(read: Promise<T>): Promise<T> {
@@ -319,6 +332,8 @@ export class Hub implements AsyncDisposable {
       readReceipts: (account) => this.presence.settingsOf(account)?.readReceipts ?? false,
       settingsChanged: (account) => this.presence.settingsChanged(account),
       deliver: (delivery) => this.router.deliver(delivery),
+      kept: this.router.kept,
+      wait: (session) => this.#early.add(session),
       left: (account) => {
         void conversations.cursors.flush();
         this.#options.onLeft?.(account);

@@ -6,6 +6,8 @@
 import type { Address, Delivery, Doorbell } from "../conversations/mod.ts";
 import type { AccountId, Codec, ConversationId, SessionId } from "../protocol/mod.ts";
 import type { AccountHint, Bus, Hint, NodeId, SignalOptions } from "./bus.ts";
+import { FanOut, LARGE_AUDIENCE, type TellEvents } from "./fan_out.ts";
+import { KeptEvents } from "./kept_events.ts";
 import type { PresenceHint } from "./watched.ts";
 
 /** What a {@link Router} is made of. */
@@ -15,6 +17,8 @@ export interface RouterOptions {
   readonly codec: Codec;
   /** Tells the actor of a local account, if there is one. */
   readonly tellLocal: (account: AccountId, hint: AccountHint, bytes: number) => void;
+  /** Tells the actor of a local account of events. */
+  readonly tellEvents: TellEvents;
   /** Tells the local feed of a public channel, if there is one. */
   readonly tellFeed: (channel: ConversationId, hint: Hint) => void;
   /** Something is told of a person to people who may be here. */
@@ -26,15 +30,25 @@ export interface RouterOptions {
   /** Hints to this node may have been lost. */
   readonly onDoubt: () => void;
   readonly onFault: (what: string, error: unknown) => void;
+  /** Milliseconds of a clock that nobody sets. */
+  readonly now: () => number;
 }
+
+/** What ends this soon (ms) is not kept for sockets that cannot take it now. */
+const BRIEF_MS = 60_000;
 
 /** See the head of this file. */
 export class Router {
   readonly #options: RouterOptions;
+  /** What was offered lately to sockets of this node. */
+  readonly kept: KeptEvents;
+  readonly #fanOut: FanOut;
   #outgoing: Hint[] = [];
 
   constructor(options: RouterOptions) {
     this.#options = options;
+    this.kept = new KeptEvents(options.now);
+    this.#fanOut = new FanOut(options.tellEvents);
   }
 
   /** Joins the bus; before it, nothing of other nodes arrives. */
@@ -43,27 +57,27 @@ export class Router {
       receive: (hints) => {
         for (const hint of hints) {
           if ("members" in hint) this.#options.membersChanged(hint.conversationId);
+          if (hint.type === "event" && (hint.members ?? hint.takesBack) === true) {
+            this.kept.forget(hint.conversationId, hint.seq);
+          }
           this.#local(hint);
         }
       },
-      doubt: this.#options.onDoubt,
+      doubt: () => {
+        this.kept.forgetAll(); // what was taken back may not have been told
+        this.#options.onDoubt();
+      },
     });
   }
 
-  /** Delivers a committed entry. */
+  /** Delivers a committed entry. Never throws: whom it does not reach finds the entry by comparing heads. */
   deliver(delivery: Delivery): void {
-    const { entry, recipients, stored } = delivery;
-    if (entry.kind === "membership") this.#options.onMembership(delivery);
-    const place = { conversationId: entry.conversationId, seq: entry.seq };
-    if (stored) {
-      const text = this.#options.codec.encodeEvent(entry);
-      // Who is a member, and in which role, is kept by nodes.
-      const outdates = entry.kind === "membership" || entry.kind === "change";
-      const members = outdates ? ({ members: true } as const) : {};
-      this.#send({ type: "event", to: recipients, ...place, at: entry.createdAt, text, ...members });
-    } else this.#send({ type: "doorbell", to: recipients, ...place });
-    // Who left does not see the entry, but reads what came before it and that it is over.
-    if (delivery.left !== undefined) this.#send({ type: "doorbell", to: delivery.left, ...place, members: true });
+    try {
+      if (delivery.entry.kind === "membership") this.#options.onMembership(delivery);
+      this.#deliver(delivery);
+    } catch (error) {
+      this.#options.onFault("deliver", error);
+    }
   }
 
   /** Says that there may be something new for these accounts. */
@@ -103,6 +117,26 @@ export class Router {
     this.#send({ type: "end_sessions", to: [account], sessionIds });
   }
 
+  #deliver({ entry, recipients, stored, left }: Delivery): void {
+    const place = { conversationId: entry.conversationId, seq: entry.seq };
+    // Who is a member, and in which role, is kept by nodes.
+    const outdates = entry.kind === "membership" || entry.kind === "change";
+    const takesBack = entry.kind === "deletion";
+    if (outdates || takesBack) this.kept.forget(entry.conversationId, entry.seq);
+    if (stored) {
+      const isBrief = entry.expiresAt !== null && entry.expiresAt - entry.createdAt < BRIEF_MS;
+      this.#send({
+        ...{ type: "event", to: recipients, ...place, at: entry.createdAt },
+        text: this.#options.codec.encodeEvent(entry),
+        ...(outdates ? { members: true } : {}),
+        ...(takesBack ? { takesBack } : {}),
+        ...(isBrief ? { brief: true } : {}),
+      });
+    } else this.#send({ type: "doorbell", to: recipients, ...place });
+    // Who left does not see the entry, but reads what came before it and that it is over.
+    if (left !== undefined) this.#send({ type: "doorbell", to: left, ...place, members: true });
+  }
+
   #send(hint: Hint): void {
     if (hint.to.length === 0) return;
     this.#local(hint);
@@ -122,6 +156,7 @@ export class Router {
       count--;
       tellFeed(hint.conversationId, hint);
     }
+    if (hint.type === "event" && count >= LARGE_AUDIENCE) return this.#fanOut.add(hint, count);
     for (let i = 0; i < count; i++) tellLocal(hint.to[i] as AccountId, hint, bytes);
   }
 
@@ -131,11 +166,14 @@ export class Router {
     this.#outgoing = [];
     const { bus, node, onFault } = this.#options;
     try {
-      const accounts = new Set(hints.flatMap((hint) => hint.to));
+      // What is said in one conversation goes to one list of people, as a rule, and each is looked at once.
+      const lists = new Set(hints.map((hint) => hint.to));
+      const accounts = new Set([...lists].flat());
       for (const [other, there] of await bus.locate(node, [...accounts])) {
         const connected = new Set(there);
+        const here = new Map([...lists].map((to) => [to, to.filter((account) => connected.has(account))]));
         const theirs = hints
-          .map((hint) => ({ ...hint, to: hint.to.filter((account) => connected.has(account)) }) as Hint)
+          .map((hint) => ({ ...hint, to: here.get(hint.to) ?? [] }) as Hint)
           .filter((hint) => hint.to.length > 0);
         bus.publish(other, theirs);
       }

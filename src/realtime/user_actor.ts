@@ -11,14 +11,15 @@
  * The order matters: an actor registers before it reads, a sender commits before it looks up.
  */
 import type { ActorRef, Behaviour, Failure } from "../actor/mod.ts";
-import type { BehindRow, Delivery, Page, ReactResult, SendResult, SentMessage } from "../conversations/mod.ts";
-import type { AccountId, ClientFrame, ConversationId, MessageId, SessionEnd } from "../protocol/mod.ts";
+import type { ReactResult, SendResult, SentMessage } from "../conversations/mod.ts";
+import type { AccountId, ClientFrame, ConversationId, MessageId } from "../protocol/mod.ts";
 import { DomainError, LIMITS, timestampOf } from "../protocol/mod.ts";
-import { Feed, type Standing } from "./feed.ts";
-import { ActorFeedHost } from "./feed_host.ts";
+import { ActorFeedHost } from "./actor_feed_host.ts";
+import { Feed } from "./feed.ts";
 import type { SendPlace } from "./send_order.ts";
 import type { Session } from "./session.ts";
-import type { StageTimes } from "./stage_times.ts";
+import { Signals } from "./signals.ts";
+import type { Attachment, UserActorDeps } from "./user_actor_deps.ts";
 import type { MessageFrame, ReactionFrame, UserMessage } from "./user_message.ts";
 
 /**
@@ -27,51 +28,6 @@ import type { MessageFrame, ReactionFrame, UserMessage } from "./user_message.ts
  */
 type SendWork = (done: (result: SendResult) => void, refusal: () => DomainError | null) => void;
 
-/** What the actor keeps of one socket. */
-export interface Attachment {
-  readonly session: Session;
-  /** `null` until the account is registered in the directory. */
-  feed: Feed | null;
-  /** Sends that wait for their outcome. */
-  inFlight: number;
-  /** When this socket made the actor fail (ms). */
-  failures: readonly number[];
-  draining: boolean;
-  /** Where the socket stood when an earlier feed ended. */
-  readonly before: ReadonlyMap<ConversationId, Standing>;
-  /** What the device claimed by `resume` before there was a feed. */
-  claims: ReadonlyMap<ConversationId, number>;
-}
-
-/** What user actors need of the rest of the spine. */
-export interface UserActorDeps {
-  /** Joins the directory; resolves once senders can see it. */
-  register(account: AccountId): Promise<void>;
-  unregister(account: AccountId): void;
-  /** Handles a frame of a client; see `dispatch.ts`. */
-  dispatch(actor: UserActor, attachment: Attachment, frame: ClientFrame, place: SendPlace | null): void;
-  /** Why the session of a socket is over, by the database; `null` while it lives. */
-  ended(session: Session): Promise<SessionEnd | null>;
-  list(session: Session, beyond: ConversationId | null): Promise<readonly BehindRow[]>;
-  read(session: Session, id: ConversationId, after: number | null, afterAt: number | null): Promise<Page | null>;
-  acknowledged(session: Session, id: ConversationId, seq: number, at: number | null, others: boolean): void;
-  readonly stages: StageTimes;
-  /** Delivers what was stored, after its receipt. */
-  deliver(delivery: Delivery): void;
-  /** A socket is fed from now on. */
-  fed(session: Session): void;
-  /** A socket has all that it missed. */
-  caughtUp(session: Session): void;
-  /** Whether an account that is connected here gives and gets read marks; false where that is not known. */
-  readReceipts(account: AccountId): boolean;
-  /** An account that is connected here may have set something about itself. */
-  settingsChanged(account: AccountId): void;
-  /** A socket has gone: its cursors should reach the database soon. */
-  left(account: AccountId): void;
-  onFault(what: string, error: unknown): void;
-  now(): number;
-}
-
 const MINUTE_MS = 60_000;
 /** Shared, so that an idle socket holds no lists and maps of its own. */
 const NOTHING: ReadonlyMap<ConversationId, never> = new Map<ConversationId, never>();
@@ -79,8 +35,6 @@ const NO_FAILURES: readonly number[] = [];
 const NOBODY: readonly Attachment[] = [];
 /** Conversations that a socket may be reading by its own claims. */
 const MOST_CLAIMS = 10 * LIMITS.resumeCursors;
-/** Conversations whose read marks an actor remembers. */
-const MOST_READS = 1_000;
 
 /** See the head of this file. */
 export class UserActor implements Behaviour<UserMessage> {
@@ -90,18 +44,14 @@ export class UserActor implements Behaviour<UserMessage> {
   #registered = false;
   /** As a rule one: a list is smaller than a map. */
   #attachments: readonly Attachment[] = NOBODY;
-  /** The highest seqs that others were told this person has read; what is dropped costs them a repeat. */
-  #reads = new Map<ConversationId, number>();
-
-  /** Members who may still be told of what is kept nowhere; below zero it is a debt. */
-  #signals: number = LIMITS.signalBurst;
-  #signalsAt: number;
+  /** What others may be told of this person, and were. */
+  #signals: Signals;
 
   constructor(account: AccountId, self: ActorRef<UserMessage>, deps: UserActorDeps) {
     this.account = account;
     this.self = self;
     this.#deps = deps;
-    this.#signalsAt = deps.now();
+    this.#signals = new Signals(deps.now);
     self.pipe(
       deps.register(account),
       () => ({ type: "registered" }),
@@ -117,9 +67,7 @@ export class UserActor implements Behaviour<UserMessage> {
   takeOver(failed: UserActor, { message }: Failure<UserMessage>): void {
     const culprit = message !== undefined && message.type === "frame" ? message.session : undefined;
     this.#registered = failed.#registered;
-    this.#reads = failed.#reads;
     this.#signals = failed.#signals;
-    this.#signalsAt = failed.#signalsAt;
     for (const old of failed.#attachments) {
       const { session } = old;
       const attachment: Attachment = { ...old, feed: null, before: old.feed?.standing() ?? old.before };
@@ -145,6 +93,11 @@ export class UserActor implements Behaviour<UserMessage> {
     this.#deps.unregister(this.account);
   }
 
+  /** What others may be told of this person, and were. */
+  get signals(): Signals {
+    return this.#signals;
+  }
+
   get idle(): boolean {
     return this.#attachments.length === 0;
   }
@@ -162,8 +115,11 @@ export class UserActor implements Behaviour<UserMessage> {
   receive(message: UserMessage): void {
     switch (message.type) {
       case "event":
+        for (const { feed } of this.#attachments) feed?.offer(message);
+        return;
+      case "events":
         for (const { feed } of this.#attachments) {
-          feed?.offer(message.conversationId, message.seq, message.at, message.text);
+          if (feed !== null) for (const event of message.events) feed.offer(event);
         }
         return;
       case "doorbell":
@@ -230,6 +186,8 @@ export class UserActor implements Behaviour<UserMessage> {
         return;
       case "drained":
         return attachment.feed?.drained();
+      case "waited":
+        return attachment.feed?.waited();
       case "check":
         attachment.feed?.retry();
         if (message.compare) {
@@ -248,10 +206,9 @@ export class UserActor implements Behaviour<UserMessage> {
     }
   }
 
-  /** The sender has gone, its message is stored: the others get it all the same. */
+  /** Its sender has gone, the reaction is stored: the others get it all the same. */
   #receiveOfGoneSocket(message: UserMessage): void {
-    if (message.type === "sent") this.#deps.deliver(message.message.delivery);
-    else if (message.type === "reacted") this.#deliverReaction(message.result);
+    if (message.type === "reacted") this.#deliverReaction(message.result);
   }
 
   /** Starts a send that dispatch has begun; its outcome comes back as a message. */
@@ -268,7 +225,10 @@ export class UserActor implements Behaviour<UserMessage> {
     const done = (result: SendResult) => {
       if (!("error" in result)) {
         const storedAt = followed === null ? null : stages.stored(followed);
-        return this.self.settle({ type: "sent", session, frame, message: result, storedAt });
+        this.self.settle({ type: "sent", session, frame, message: result, storedAt });
+        // Here and not in this actor's turn: outcomes come in the order of the log, turns in any. The receipt goes
+        // before the sender's own event all the same, because outcomes go before the mailbox.
+        return this.#deps.deliver(result.delivery);
       }
       session.hold(place, result.error); // what this actor hands to the log next must know of it already
       this.self.settle({ type: "send_failed", session, frame, place, error: result.error });
@@ -330,7 +290,6 @@ export class UserActor implements Behaviour<UserMessage> {
       expires_at: entry.expiresAt === null ? undefined : timestampOf(entry.expiresAt),
       in_order: inOrder,
     });
-    this.#deps.deliver(sent.delivery);
     this.#closeIfDrained(attachment);
   }
 
@@ -370,32 +329,6 @@ export class UserActor implements Behaviour<UserMessage> {
     }
     if (feed === null) attachment.claims = new Map([...attachment.claims, ...claims]);
     else feed.start(claims);
-  }
-
-  /** Milliseconds until this account may signal again; 0: now [LIM-3]. */
-  signalWait(): number {
-    const now = this.#deps.now();
-    const earned = ((now - this.#signalsAt) / 1_000) * LIMITS.signalsPerSecond;
-    this.#signals = Math.min(LIMITS.signalBurst, this.#signals + earned);
-    this.#signalsAt = now;
-    return this.#signals > 0 ? 0 : Math.ceil(((1 - this.#signals) / LIMITS.signalsPerSecond) * 1_000);
-  }
-
-  /** Counts a signal by those it reaches: one frame becomes a thousand in a large group. */
-  signalled(others: number): void {
-    this.#signals -= others;
-  }
-
-  /** Notes a read mark; false where it is not beyond what others were told, for marks never go back [READ-1]. */
-  hasRead(conversationId: ConversationId, seq: number): boolean {
-    if (seq <= (this.#reads.get(conversationId) ?? 0)) return false;
-    this.#reads.delete(conversationId); // to the end: the most recent
-    this.#reads.set(conversationId, seq);
-    for (const oldest of this.#reads.keys()) {
-      if (this.#reads.size <= MOST_READS) break;
-      this.#reads.delete(oldest);
-    }
-    return true;
   }
 
   #getsMarksOf(reader: AccountId): boolean {

@@ -2,7 +2,8 @@
 import type { BehindRow, Page, ReactResult, SentMessage } from "../conversations/mod.ts";
 import type { ClientFrame, ConversationId, SessionEnd } from "../protocol/mod.ts";
 import type { AccountHint } from "./bus.ts";
-import type { Generation } from "./feed.ts";
+import type { Events } from "./fan_out.ts";
+import type { Generation } from "./feed_host.ts";
 import type { SendPlace } from "./send_order.ts";
 import type { Session } from "./session.ts";
 
@@ -15,6 +16,7 @@ export type ReactionFrame = Extract<ClientFrame, { type: "reaction" }>;
 /** Everything that a user actor may be told. */
 export type UserMessage =
   | AccountHint
+  | Events
   | { readonly type: "registered" }
   | { readonly type: "attach"; readonly session: Session }
   | { readonly type: "detach"; readonly session: Session }
@@ -76,6 +78,8 @@ export type UserMessage =
   /** Why the session was over when the database was asked; `null`: it lived. */
   | { readonly type: "liveness"; readonly session: Session; readonly end: SessionEnd | null }
   | { readonly type: "drained"; readonly session: Session }
+  /** What came early has waited for what is below it. */
+  | { readonly type: "waited"; readonly session: Session }
   /** Go on after a failed read; and, if `compare`, compare the heads. */
   | { readonly type: "check"; readonly session: Session; readonly compare: boolean }
   | { readonly type: "drain"; readonly session: Session };

@@ -5,7 +5,9 @@
  */
 import { expect, test } from "bun:test";
 import { type ConversationId, LIMITS, uuidv7 } from "../../src/protocol/mod.ts";
-import { Feed, type FeedHost, type Generation } from "../../src/realtime/feed.ts";
+import { Feed } from "../../src/realtime/feed.ts";
+import type { FeedHost, Generation } from "../../src/realtime/feed_host.ts";
+import { KeptEvents } from "../../src/realtime/kept_events.ts";
 import { startApp } from "../support/app.ts";
 
 const foreign = (count: number) => Object.fromEntries(Array.from({ length: count }, () => [uuidv7(), 1]));
@@ -38,6 +40,8 @@ test("Feed forgets a claim of what is not the caller's [RES-3]", () => {
     read: (generation, id) => void reads.push({ generation, id }),
     acknowledged: () => {},
     caughtUp: () => {},
+    kept: new KeptEvents(() => 0),
+    wait: () => {},
     now: () => 0,
   };
   const feed = new Feed(host);

@@ -14,7 +14,9 @@ import {
   newMessageId,
   type ServerFrame,
 } from "../../src/protocol/mod.ts";
-import { Feed, type FeedHost, type Generation } from "../../src/realtime/feed.ts";
+import { Feed } from "../../src/realtime/feed.ts";
+import type { FeedHost, Generation } from "../../src/realtime/feed_host.ts";
+import { KeptEvents } from "../../src/realtime/kept_events.ts";
 
 /** A log as the database holds it, and the device's cursor in it. */
 interface ModelLog {
@@ -40,6 +42,10 @@ class World {
   readonly gone = new Map<ConversationId, number>();
   readonly frames: string[] = [];
   readonly pageSize: number;
+  /** What the node keeps, for this feed. */
+  readonly kept = new KeptEvents(() => 0);
+  /** How often the feed asked to be told a moment later, and was not yet. */
+  waits = 0;
   blocked = false;
   /** The next event fills the socket's buffer. */
   fills = false;
@@ -77,13 +83,20 @@ class World {
     const [hint] = this.hints.splice(index % Math.max(1, this.hints.length), 1);
     if (hint === undefined) return;
     if (hint.doorbell) this.feed.doorbell(hint.id, hint.seq);
-    else this.feed.offer(hint.id, hint.seq, 0, event(hint.id, hint.seq));
+    else this.feed.offer({ conversationId: hint.id, seq: hint.seq, at: 0, text: event(hint.id, hint.seq) });
   }
 
   answer(index: number, fails: boolean): void {
     const [read] = this.pending.splice(index % Math.max(1, this.pending.length), 1);
     if (fails) read?.fail();
     else read?.answer();
+  }
+
+  /** The moment is over that the feed asked for. */
+  wait(): void {
+    if (this.waits === 0) return;
+    this.waits = 0;
+    this.feed.waited();
   }
 
   receipt(id: ConversationId): void {
@@ -108,6 +121,7 @@ class World {
       this.feed.drained();
       for (const id of this.logs.keys()) this.acknowledge(id, 0);
       this.feed.retry();
+      this.wait();
       if (this.pending.length === 0) return;
       this.answer(0, false);
     }
@@ -152,6 +166,10 @@ class World {
       list: (generation, beyond) => this.#list(generation, beyond),
       read: (generation, id, after) => this.#read(generation, id, after),
       caughtUp: () => {},
+      kept: this.kept,
+      wait: () => {
+        this.waits++;
+      },
       acknowledged: (id, seq) => {
         const log = this.log(id);
         log.acked = Math.max(log.acked, Math.min(seq, log.top));
@@ -233,7 +251,8 @@ const step = fc.oneof(
   }),
   fc.record({ do: fc.constant("receipt" as const), id: which }),
   fc.record({ do: fc.constant("acknowledge" as const), id: which, back: fc.nat(3) }),
-  fc.record({ do: fc.constantFrom("fill", "drain", "retry", "compare", "stale", "fresh") }),
+  fc.record({ do: fc.constantFrom("fill", "drain", "retry", "compare", "stale", "fresh", "wait", "forget") }),
+  fc.record({ do: fc.constant("take_back" as const), id: which, below: fc.nat(3) }),
   fc.record({ do: fc.constant("purge" as const), id: which, below: fc.nat(3) }),
   fc.record({
     do: fc.constant("begin" as const),
@@ -283,6 +302,12 @@ function take(world: World, one: Step): void {
       return world.feed.retry();
     case "compare":
       return world.feed.compare();
+    case "wait":
+      return world.wait();
+    case "forget":
+      return world.kept.forgetAll();
+    case "take_back":
+      return world.kept.forget(one.id, Math.max(0, world.log(one.id).top - one.below));
     default:
       world.stale = one.do === "stale";
   }
@@ -382,6 +407,24 @@ describe("Feed", () => {
     expect(strange.feed.standing().size).toBe(0);
   });
 
+  /**
+   * Found by devices that came and went while others spoke: what the socket before had acknowledged was written for
+   * the list, and an event that came before it made a page be read from where the device had stood long ago.
+   */
+  test("reads no page before its first list has come, for acknowledgements are written for that", () => {
+    const world = new World(1, 10);
+    const id = conversation(0);
+    for (let i = 0; i < 5; i++) world.append(id);
+    world.feed.start();
+    world.hints.push({ id, seq: world.append(id), doorbell: false });
+    world.deliver(0);
+    expect(world.pending).toHaveLength(1); // the list, and nothing else
+    world.log(id).acked = 5;
+    world.settle();
+    expect(world.frames.filter((type) => type === "message")).toHaveLength(1);
+    expect(world.given.get(id)).toBe(6);
+  });
+
   test("asks again where a comparison of heads could not be read", () => {
     const world = new World(1, 10);
     world.feed.start();
@@ -436,6 +479,8 @@ describe("Feed", () => {
         ),
       acknowledged: () => {},
       caughtUp: () => {},
+      kept: new KeptEvents(() => 0),
+      wait: () => {},
       now: () => 0,
     });
     feed.start();
@@ -447,4 +492,243 @@ describe("Feed", () => {
     expect(feed.acknowledge(id, 1)).toBe(false);
     expect(pages).toEqual([]);
   });
+});
+
+/** A feed that has sent everything there is, of one conversation. */
+function caughtUp(entries: number): { world: World; id: ConversationId } {
+  const world = new World(1, 100);
+  const id = conversation(0);
+  for (let i = 0; i < entries; i++) world.append(id);
+  world.feed.start();
+  while (world.pending.length > 0) world.answer(0, false);
+  return { world, id };
+}
+
+/** Says more, and offers it at once. */
+function offer(world: World, id: ConversationId, count = 1): void {
+  for (let i = 0; i < count; i++) {
+    world.hints.push({ id, seq: world.append(id), doorbell: false });
+    world.deliver(world.hints.length - 1);
+  }
+}
+
+describe("Feed keeps what it was offered and could not send", () => {
+  test("while the window is full: acknowledged, it goes on to the end and reads nothing", () => {
+    const { world, id } = caughtUp(1);
+    offer(world, id, LIMITS.unacknowledgedEvents + 700);
+    expect(world.given.get(id)).toBe(LIMITS.unacknowledgedEvents);
+    expect(world.frames.filter((type) => type === "message")).toHaveLength(LIMITS.unacknowledgedEvents);
+    for (let i = 0; i < 3; i++) world.acknowledge(id, 0);
+    expect(world.reached()).toEqual(world.tops());
+    expect(world.pending).toEqual([]);
+    expect(world.feed.behindIn).toBe(0);
+    offer(world, id);
+    expect(world.reached()).toEqual(world.tops());
+  });
+
+  test("while the socket is blocked, and stops again where it fills again", () => {
+    const { world, id } = caughtUp(1);
+    world.blocked = true;
+    offer(world, id, 5);
+    expect(world.given.get(id)).toBe(1);
+    world.blocked = false;
+    world.fills = true;
+    world.feed.drained();
+    expect(world.given.get(id)).toBe(2);
+    offer(world, id);
+    world.blocked = false;
+    world.feed.drained();
+    expect(world.reached()).toEqual(world.tops());
+    expect(world.pending).toEqual([]);
+  });
+
+  test("or a receipt, which does not stand for its event then [MSG-3]", () => {
+    const { world, id } = caughtUp(1);
+    world.blocked = true;
+    offer(world, id);
+    world.receipt(id);
+    world.deliver(0);
+    world.blocked = false;
+    world.feed.drained();
+    expect(world.given.get(id)).toBe(3);
+    expect(world.frames.filter((type) => type === "message")).toHaveLength(3);
+    expect(world.pending).toEqual([]);
+  });
+
+  test("and reads from the log what is kept no more, also from the middle", () => {
+    const { world, id } = caughtUp(1);
+    world.blocked = true;
+    offer(world, id, 5);
+    world.kept.forgetAll();
+    offer(world, id, 5);
+    world.blocked = false;
+    world.feed.drained();
+    expect(world.pending).toHaveLength(1);
+    world.answer(0, false);
+    expect(world.reached()).toEqual(world.tops());
+    expect(world.pending).toEqual([]);
+    expect(world.feed.behindIn).toBe(0);
+  });
+
+  test("and reads from the log what something was taken back of", () => {
+    const { world, id } = caughtUp(1);
+    world.blocked = true;
+    offer(world, id, 3);
+    world.kept.forget(id, 4);
+    world.blocked = false;
+    world.feed.drained();
+    expect(world.given.get(id)).toBe(1);
+    world.answer(0, false);
+    expect(world.reached()).toEqual(world.tops());
+  });
+
+  test("and reads from the log after a doorbell, for it may not be as it was offered", () => {
+    const { world, id } = caughtUp(1);
+    world.blocked = true;
+    offer(world, id, 3);
+    world.feed.doorbell(id, 3);
+    world.blocked = false;
+    world.feed.drained();
+    expect(world.given.get(id)).toBe(1);
+    expect(world.pending).toHaveLength(1);
+    world.settle();
+    expect(world.reached()).toEqual(world.tops());
+  });
+
+  for (const { title, isStale, lost, reads } of [
+    { title: "exactly", isStale: true, lost: 0, reads: 0 },
+    { title: "with duplicates", isStale: false, lost: 0, reads: 0 },
+    { title: "with a gap, which is read", isStale: true, lost: 1, reads: 1 },
+  ]) {
+    test(`and a page meets it ${title}`, () => {
+      const world = new World(1, 100);
+      const id = conversation(0);
+      for (let i = 0; i < 4; i++) world.append(id);
+      world.stale = isStale; // the page shows the log as it is now, or as it is when it comes
+      world.feed.start();
+      world.answer(0, false);
+      expect(world.pending).toHaveLength(1);
+      for (let i = 0; i < lost; i++) world.append(id); // nobody is told
+      offer(world, id, 2);
+      world.answer(0, false);
+      expect(world.pending).toHaveLength(reads);
+      expect(world.given.get(id)).toBe(reads === 0 ? 6 : 4);
+      while (world.pending.length > 0) world.answer(0, false);
+      expect(world.reached()).toEqual(world.tops());
+      expect(world.feed.behindIn).toBe(0);
+    });
+  }
+
+  test("and reads once more where it came while a page was on its way that does not reach it", () => {
+    const { world, id } = caughtUp(1);
+    world.stale = true;
+    world.append(id);
+    world.feed.doorbell(id, 2);
+    for (let i = 0; i < 2; i++) world.append(id); // their hints are lost
+    offer(world, id, 2);
+    world.answer(0, false); // the log as it was with 2
+    expect(world.given.get(id)).toBe(2);
+    expect(world.pending).toHaveLength(1);
+    world.answer(0, false);
+    expect(world.reached()).toEqual(world.tops());
+    expect(world.pending).toEqual([]);
+  });
+
+  test("and says truncated where retention removed what was between", () => {
+    const { world, id } = caughtUp(1);
+    for (let i = 0; i < 3; i++) world.append(id); // their hints are lost
+    offer(world, id, 2);
+    world.log(id).purged = 4;
+    world.wait();
+    world.answer(0, false);
+    expect(world.frames.slice(-3)).toEqual(["truncated", "message", "message"]);
+    expect(world.given.get(id)).toBe(6);
+    expect(world.feed.behindIn).toBe(0);
+  });
+
+  test("which came early, and the one below it follows: in order, and nothing is read", () => {
+    const { world, id } = caughtUp(1);
+    const seqs = [2, 3, 4, 5].map(() => world.append(id));
+    for (const seq of [seqs[2], seqs[1], seqs[0], seqs[3]]) {
+      world.hints.push({ id, seq: seq ?? 0, doorbell: false });
+      world.deliver(0);
+    }
+    expect(world.reached()).toEqual(world.tops());
+    world.wait();
+    expect(world.pending).toEqual([]);
+    expect(world.feed.behindIn).toBe(0);
+  });
+
+  test("which came early by more than 64: the log is read at once", () => {
+    const { world, id } = caughtUp(1);
+    world.append(id); // its hint is lost
+    offer(world, id, 64);
+    expect(world.pending).toHaveLength(1);
+    world.answer(0, false);
+    expect(world.reached()).toEqual(world.tops());
+  });
+});
+
+describe("Feed and membership that ends and begins again", () => {
+  /** What is read of a log whose account left at 4 and came back at 7. */
+  function page(after: number): Page {
+    const range = (from: number, to: number) =>
+      Array.from({ length: Math.max(0, to - from + 1) }, (_, i) => entry(conversation(0), from + i));
+    if (after < 3) return { after, end: 3, truncatedBefore: null, leftSeq: 4, entries: range(after + 1, 3) };
+    return { after: 6, end: 8, truncatedBefore: 7, leftSeq: null, entries: range(7, 8) };
+  }
+
+  test("gives what was offered of both, the end between, and nothing of what was said meanwhile [RES-7]", () => {
+    const id = conversation(0);
+    const sent: string[] = [];
+    const reads: (() => void)[] = [];
+    let blocked = false;
+    const feed: Feed = new Feed({
+      send: (text) => {
+        const { type, seq, left_seq, truncated_before } = JSON.parse(text);
+        sent.push(`${type} ${seq ?? left_seq ?? truncated_before ?? ""}`.trim());
+        return true;
+      },
+      get blocked() {
+        return blocked;
+      },
+      encode: (frame) => JSON.stringify(frame),
+      encodeEvent: (one) => event(one.conversationId, one.seq),
+      list: (generation) => void reads.push(() => feed.listed(generation, [{ conversationId: id, top: 1 }])),
+      read: (generation, _, after) =>
+        void reads.push(() => {
+          const whole = page(after ?? 0);
+          feed.pageRead(
+            generation,
+            id,
+            sent.length > 0 ? whole : { ...whole, end: 1, leftSeq: null, entries: whole.entries.slice(0, 1) },
+          );
+        }),
+      acknowledged: () => {},
+      caughtUp: () => {},
+      kept,
+      wait: () => {},
+      now: () => 0,
+    });
+    const offered = (seq: number) => feed.offer({ conversationId: id, seq, at: 0, text: event(id, seq) });
+    feed.start();
+    while (reads.length > 0) reads.shift()?.();
+    expect(sent).toEqual(["message 1", "caught_up"]);
+    // Others were offered all of it, and so it is kept.
+    for (let seq = 1; seq <= 8; seq++) kept.keep({ conversationId: id, seq, at: 0, text: event(id, seq) });
+    blocked = true;
+    for (const seq of [2, 3]) offered(seq);
+    feed.doorbell(id, 4); // the account is a member no more
+    for (const seq of [7, 8]) offered(seq);
+    blocked = false;
+    feed.drained();
+    while (reads.length > 0) reads.shift()?.();
+    expect(sent.slice(2)).toEqual([
+      ...["message 2", "message 3", "conversation_left 4"],
+      ...["truncated 7", "message 7", "message 8"],
+    ]);
+    expect(feed.behindIn).toBe(0);
+  });
+
+  const kept = new KeptEvents(() => 0);
 });

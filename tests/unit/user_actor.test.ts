@@ -4,7 +4,8 @@ import { Actor } from "../../src/actor/actor.ts";
 import { Scheduler } from "../../src/actor/scheduler.ts";
 import { type AccountId, type DeviceId, jsonCodec, type SessionId, uuidv7 } from "../../src/protocol/mod.ts";
 import { Session, type SessionDeps } from "../../src/realtime/session.ts";
-import { UserActor, type UserActorDeps } from "../../src/realtime/user_actor.ts";
+import { UserActor } from "../../src/realtime/user_actor.ts";
+import type { UserActorDeps } from "../../src/realtime/user_actor_deps.ts";
 import type { UserMessage } from "../../src/realtime/user_message.ts";
 import { waitUntil } from "../support/wait.ts";
 

@@ -6,7 +6,7 @@
 import { type BehindRow, type ConversationsDeps, findVisibleTop } from "../../conversations/mod.ts";
 import type { AccountId, ConversationId, DeviceId, EventFrame, LogEntry, ServerFrame } from "../../protocol/mod.ts";
 import { jsonCodec } from "../../protocol/mod.ts";
-import { Feed, type FeedHost, type Generation } from "../../realtime/mod.ts";
+import { Feed, type FeedHost, type Generation, KeptEvents } from "../../realtime/mod.ts";
 import { KEEPER, ROOM } from "./keeper.ts";
 
 /** A message of the room's log. */
@@ -29,12 +29,14 @@ export interface TailOptions {
 export class Tail {
   readonly #options: TailOptions;
   readonly #feed: Feed;
+  readonly #kept: KeptEvents;
   readonly #live = Promise.withResolvers<void>();
   /** A message waits for its sender's name, and all others behind it. */
   #naming = false;
 
   constructor(options: TailOptions) {
     this.#options = options;
+    this.#kept = new KeptEvents(options.now);
     this.#feed = new Feed(this.#host());
   }
 
@@ -49,9 +51,7 @@ export class Tail {
   hint(conversationId: ConversationId, seq: number, event?: { readonly at: number; readonly text: string }): void {
     if (conversationId !== ROOM) return; // the keeper was written to elsewhere
     this.#step(() =>
-      event === undefined
-        ? this.#feed.doorbell(ROOM, seq)
-        : this.#feed.offer(conversationId, seq, event.at, event.text),
+      event === undefined ? this.#feed.doorbell(ROOM, seq) : this.#feed.offer({ conversationId, seq, ...event }),
     );
   }
 
@@ -60,8 +60,9 @@ export class Tail {
     this.#step(() => this.#feed.compare());
   }
 
-  /** Goes on after a failed read. */
+  /** Goes on after a failed read; called every second. */
   retry(): void {
+    this.#kept.check();
     if (this.#feed.waitsForRetry) this.#step(() => this.#feed.retry());
   }
 
@@ -89,6 +90,8 @@ export class Tail {
         ),
       acknowledged: () => {}, // nobody comes back to go on from here
       caughtUp: () => {},
+      kept: this.#kept,
+      wait: () => setImmediate(() => this.#step(() => this.#feed.waited())),
     };
   }
 
