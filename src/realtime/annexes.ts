@@ -2,7 +2,8 @@
 import type { AccountId } from "../protocol/mod.ts";
 import type { Annex, AnnexPorts } from "./annex.ts";
 import type { AccountHint, Bus, NodeId } from "./bus.ts";
-import type { Session, SessionDeps } from "./session.ts";
+import type { Session } from "./session.ts";
+import type { SessionDeps } from "./session_deps.ts";
 
 /** What {@link Annexes} are made of. */
 export interface AnnexesOptions {

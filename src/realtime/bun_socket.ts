@@ -9,7 +9,8 @@ import type { Principal } from "../accounts/mod.ts";
 import { DomainError, type ErrorCode, LIMITS } from "../protocol/mod.ts";
 import type { Hub } from "./hub.ts";
 import type { FoundChannel } from "./public_feeds.ts";
-import type { Session, SessionOrigin, SocketPort } from "./session.ts";
+import type { Session } from "./session.ts";
+import type { SessionOrigin, SocketPort } from "./session_deps.ts";
 
 /** What a socket is, once it is open: a session's, or one of a public channel. */
 type SocketEnd = Pick<Session, "receive" | "drained" | "heard" | "gone" | "close">;

@@ -16,13 +16,15 @@ import { type DispatchDeps, dispatch } from "./dispatch.ts";
 import { EarlyWatch } from "./early_watch.ts";
 import { HeadWatch } from "./head_watch.ts";
 import type { HubOptions } from "./hub_options.ts";
+import { openFeeds } from "./open_feeds.ts";
 import { openPresence } from "./open_presence.ts";
 import { Outgoing } from "./outgoing.ts";
 import { partingsOf } from "./partings.ts";
 import type { Presence } from "./presence.ts";
-import { PublicFeeds } from "./public_feeds.ts";
+import type { PublicFeeds } from "./public_feeds.ts";
 import { Router } from "./router.ts";
-import { Session, type SessionDeps, type SessionOrigin, type SocketPort } from "./session.ts";
+import { Session } from "./session.ts";
+import type { SessionDeps, SessionOrigin, SocketPort } from "./session_deps.ts";
 import { SessionWatch } from "./session_watch.ts";
 import { StageTimes } from "./stage_times.ts";
 import { UserActor } from "./user_actor.ts";
@@ -158,7 +160,7 @@ export class Hub implements AsyncDisposable {
       sessionDeps: this.#sessionDeps,
       onAttached: (session) => this.#noLongerWaiting(session),
     });
-    this.feeds = this.#makeFeeds();
+    this.feeds = openFeeds(options);
     this.#timer = setInterval(() => this.#check(), CHECK_MS);
   }
 
@@ -376,25 +378,6 @@ export class Hub implements AsyncDisposable {
       now: () => steadyNow(clock),
       date: () => clock.now(),
     };
-  }
-
-  #makeFeeds(): PublicFeeds {
-    const { bus, node, conversations, observer, clock, publicPerAddress } = this.#options;
-    return new PublicFeeds({
-      conversations,
-      register: (channel) => bus.register(node, channel),
-      unregister: (channel) => void bus.unregister(node, channel).catch((error) => observer.fault("directory", error)),
-      heartbeatMs: this.#options.heartbeatMs,
-      connectionTimeoutMs: this.#options.connectionTimeoutMs,
-      ...(publicPerAddress === undefined ? {} : { perAddress: publicPerAddress }),
-      newRequestId: this.#options.newRequestId,
-      now: () => steadyNow(clock),
-      date: () => clock.now(),
-      onOpened: observer.opened,
-      onClosed: observer.closed,
-      onFailure: (requestId, error) => observer.frameFailed(null, requestId, error),
-      onFault: observer.fault,
-    });
   }
 
   #noLongerWaiting({ origin }: Session): void {

@@ -17,7 +17,7 @@ import { type CloseReason, type ConversationId, LIMITS } from "../protocol/mod.t
 import type { Hint } from "./bus.ts";
 import { PublicFeed } from "./public_feed.ts";
 import { PublicSocket, type PublicSocketDeps } from "./public_socket.ts";
-import type { SocketPort } from "./session.ts";
+import type { SocketPort } from "./session_deps.ts";
 
 /** What {@link PublicFeeds} are made of. */
 export interface PublicFeedsOptions {

@@ -23,7 +23,7 @@ import {
 } from "../protocol/mod.ts";
 import { FrameRate } from "./frame_rate.ts";
 import type { PublicEvent, PublicFeed, PublicReader } from "./public_feed.ts";
-import type { SocketPort } from "./session.ts";
+import type { SocketPort } from "./session_deps.ts";
 
 /** Where the socket was opened, and for what. */
 export interface PublicOrigin {

@@ -1,7 +1,8 @@
 /** While a token was verified, frames waited by number only: 64 of the largest are 8 MiB for each socket. */
 import { expect, test } from "bun:test";
 import { jsonCodec, LIMITS } from "../../src/protocol/mod.ts";
-import { Session, type SessionDeps, type SocketPort } from "../../src/realtime/session.ts";
+import { Session } from "../../src/realtime/session.ts";
+import type { SessionDeps, SocketPort } from "../../src/realtime/session_deps.ts";
 
 test("Session bounds the bytes that wait while a token is verified", () => {
   const closes: number[] = [];

@@ -11,7 +11,8 @@ import {
   uuidv7,
 } from "../../src/protocol/mod.ts";
 import { Outgoing } from "../../src/realtime/outgoing.ts";
-import { Session, type SocketPort } from "../../src/realtime/session.ts";
+import { Session } from "../../src/realtime/session.ts";
+import type { SocketPort } from "../../src/realtime/session_deps.ts";
 
 const principal: Principal = {
   accountId: uuidv7() as AccountId,

@@ -17,7 +17,8 @@ import { RENEW } from "../../../src/realtime/directory_scripts.ts";
 import { Feed } from "../../../src/realtime/feed.ts";
 import { Hub } from "../../../src/realtime/hub.ts";
 import { Presence } from "../../../src/realtime/presence.ts";
-import { Session, type SocketPort } from "../../../src/realtime/session.ts";
+import { Session } from "../../../src/realtime/session.ts";
+import type { SocketPort } from "../../../src/realtime/session_deps.ts";
 
 /** A bug, or `drops frames`: a fault of the sockets that the server has to live with. */
 export type Bug = keyof typeof BUGS;
