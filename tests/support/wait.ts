@@ -23,3 +23,9 @@ export async function waitUntil(
     await new Promise((resolve) => setTimeout(resolve, step));
   }
 }
+
+/** Milliseconds that this process' processors have worked; what others do on the machine is not in it. */
+export function workedMs(): number {
+  const { user, system } = process.cpuUsage();
+  return (user + system) / 1_000;
+}

@@ -14,6 +14,7 @@ import {
   timeOfId,
   uuidv7,
 } from "../../src/protocol/mod.ts";
+import { workedMs } from "../support/wait.ts";
 
 const conversationId = uuidv7() as ConversationId;
 
@@ -161,7 +162,7 @@ describe("parseJson", () => {
   });
 
   test("reads a million brackets in little time", () => {
-    const started = performance.now();
+    const started = workedMs();
     for (const bomb of [
       "[".repeat(1_000_000),
       '{"a":'.repeat(200_000),
@@ -170,7 +171,7 @@ describe("parseJson", () => {
     ]) {
       expect(parseJson(bomb)).toBeUndefined();
     }
-    expect(performance.now() - started).toBeLessThan(5_000);
+    expect(workedMs() - started).toBeLessThan(5_000);
   });
 
   test("refuses a key __proto__ at any depth, and takes the text", () => {

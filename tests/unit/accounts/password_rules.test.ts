@@ -2,6 +2,7 @@ import { describe, expect, test } from "bun:test";
 import { dictionary } from "@zxcvbn-ts/language-common";
 import { foldName } from "../../../src/accounts/names.ts";
 import { adviseOnPassword } from "../../../src/accounts/password_rules.ts";
+import { workedMs } from "../../support/wait.ts";
 
 const owner = { username: "margaret.h", email: "maggie.hamilton@example.org" };
 
@@ -85,11 +86,11 @@ describe("adviseOnPassword()", () => {
   });
 
   test("stays fast whatever it is given: without the cut to its ends one of these takes seconds", () => {
-    const start = performance.now();
+    const start = workedMs();
     for (const part of ["a", "ab", "😀", "qwerty", "1", "4@5$0", "aA1!"]) {
       adviseOnPassword(part.repeat(512).slice(0, 512), owner);
     }
-    expect(performance.now() - start).toBeLessThan(2_000);
+    expect(workedMs() - start).toBeLessThan(2_000);
   });
 });
 

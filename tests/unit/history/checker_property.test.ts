@@ -3,6 +3,7 @@ import { expect, test } from "bun:test";
 import fc from "fast-check";
 import type { ConversationId } from "../../../src/protocol/mod.ts";
 import { check } from "../../support/history/checker.ts";
+import { workedMs } from "../../support/wait.ts";
 import { type Fate, Model, type Person, type Sent, type Socket } from "./model.ts";
 
 const NODES = ["1", "2", "3"] as const;
@@ -188,9 +189,9 @@ test("check() takes seconds for 30,000 sends", () => {
     if (i % 400 < 20) model.acknowledge(socket, group);
   }
   const history = model.finish();
-  const before = performance.now();
+  const before = workedMs();
   const { violations, counts } = check(history);
   expect(violations).toEqual([]);
   expect(counts.delivered).toBe(60_020);
-  expect(performance.now() - before).toBeLessThan(20_000);
-});
+  expect(workedMs() - before).toBeLessThan(20_000);
+}, 120_000);
