@@ -2,6 +2,7 @@
 import {
   type ConversationsDeps,
   findVisibleTop,
+  type Head,
   isBlocked,
   react,
   requireMember,
@@ -77,16 +78,7 @@ export function dispatch(
       return settle(actor, attachment, frame, markRead(deps, actor, attachment, frame.conversation_id, frame.seq));
     case "typing_start":
     case "typing_stop":
-      return settle(
-        actor,
-        attachment,
-        frame,
-        tellOthers(deps, actor, frame.conversation_id, {
-          type: frame.type,
-          conversation_id: frame.conversation_id,
-          user_id: actor.account,
-        }),
-      );
+      return settle(actor, attachment, frame, tellOfTyping(deps, actor, frame));
     case "presence_update":
       return deps.deviceIs(session, frame.status);
     case "ping":
@@ -126,23 +118,31 @@ async function markRead(
   }
   const wait = actor.signals.wait();
   if (wait > 0) throw new DomainError("rate_limited", { details: { retry_after_ms: wait } });
+  // Whatever may still be refused comes first: a mark that is refused was not taken.
+  const head = (await deps.givesMarks(accountId))
+    ? await requireMember(deps.conversations, accountId, conversationId)
+    : null;
   if (!actor.signals.hasRead(conversationId, seq)) return;
   deps.conversations.cursors.read({ accountId, conversationId, seq });
   const frame = { type: "message_read", conversation_id: conversationId, user_id: accountId, seq } as const;
   // The person's own other devices are told whomever else it concerns: what is read on one is read on all.
   deps.signal([accountId], deps.codec.encode(frame), { except: attachment.session.principal.sessionId });
-  if (await deps.givesMarks(accountId)) await tellOthers(deps, actor, conversationId, frame);
+  if (head !== null) tellOthers(deps, actor, head, frame);
 }
 
-async function tellOthers(
+async function tellOfTyping(
   deps: DispatchDeps,
   actor: UserActor,
-  conversationId: ConversationId,
-  frame: ServerFrame,
+  frame: Extract<ClientFrame, { type: "typing_start" | "typing_stop" }>,
 ): Promise<void> {
-  const head = await requireMember(deps.conversations, actor.account, conversationId);
+  const { type, conversation_id } = frame;
+  const head = await requireMember(deps.conversations, actor.account, conversation_id);
   // Asked where it is counted, in one step: frames that came together would all pass before the first counts.
-  if (frame.type !== "message_read" && actor.signals.wait() > 0) return;
+  if (actor.signals.wait() > 0) return;
+  tellOthers(deps, actor, head, { type, conversation_id, user_id: actor.account });
+}
+
+function tellOthers(deps: DispatchDeps, actor: UserActor, head: Head, frame: ServerFrame): void {
   // In a large channel it would be a frame to each for what concerns nobody.
   if (head.type === "channel" && head.members.size > LIMITS.contactGroup) return;
   const others = [...head.members.keys()].filter((member) => member !== actor.account);

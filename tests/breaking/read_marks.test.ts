@@ -1,5 +1,7 @@
 /** Members were told of every read mark as it came, so what somebody had read went back before their eyes. */
 import { expect, test } from "bun:test";
+import { DatabaseFault } from "../../src/platform/postgres.ts";
+import { dispatch } from "../../src/realtime/mod.ts";
 import { startApp } from "../support/app.ts";
 
 test("message_read never goes back for the others, and is told once [READ-1]", async () => {
@@ -18,4 +20,30 @@ test("message_read never goes back for the others, and is told once [READ-1]", a
   const last = await from.say(dm, "five");
   await to.until((frames) => frames.some((frame) => frame.id === last.id));
   expect(to.frames.filter((frame) => frame.type === "message_read").map((frame) => frame.seq)).toEqual([3, 5]);
+});
+
+test("a mark that is refused was not taken: the same again is, and the others are told [READ-1]", async () => {
+  let failing = true;
+  await using server = await startApp({
+    hub: {
+      dispatch: (deps, actor, attachment, frame, place) => {
+        const down = () => Promise.reject(new DatabaseFault("Try again later: the database does not answer"));
+        const isFailing = failing && frame.type === "message_read";
+        dispatch(isFailing ? { ...deps, givesMarks: down } : deps, actor, attachment, frame, place);
+      },
+    },
+  });
+  const [ada, ben] = [await server.person(), await server.person()];
+  const dm = await ada.dm(ben);
+  const [from, to] = [await ada.live(), await ben.live()];
+  const { seq } = await from.say(dm, "one");
+  await to.until((frames) => frames.some((frame) => frame.seq === seq));
+  to.send({ type: "message_read", ref: "first", conversation_id: dm, seq });
+  await to.until((frames) => frames.some((frame) => frame.ref === "first"));
+  expect(to.frames.find((frame) => frame.ref === "first")).toMatchObject({ type: "error", code: "unavailable" });
+  expect((await ben.request("GET", `/api/conversations/${dm}`)).json.read_seq).toBeLessThan(seq);
+  failing = false;
+  to.send({ type: "message_read", conversation_id: dm, seq });
+  await from.until((frames) => frames.some((frame) => frame.type === "message_read" && frame.seq === seq));
+  expect((await ben.request("GET", `/api/conversations/${dm}`)).json.read_seq).toBe(seq);
 });
