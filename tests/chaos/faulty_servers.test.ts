@@ -122,10 +122,30 @@ const readOn: Step = async (scene) => {
   } while (performance.now() < until);
 };
 
-/** Waits until people who have the relay's contract alone have confirmed something, and looked again. */
+/** Waits until somebody who has the relay's contract alone passed a message over, and looked again. */
 const confirmSome: Step = async ({ history }) => {
-  const confirmed = () => history.operations.filter(({ kind, outcome }) => kind === "confirm" && outcome.type === "ok");
-  await waitUntil("messages are confirmed", () => confirmed().length >= 10, FLOWING_MS);
+  const passedOver = () => {
+    const inboxes = history.operations.filter((operation) => operation.kind === "inbox");
+    const confirms = history.operations.filter((operation) => operation.kind === "confirm");
+    return confirms.some(({ input: { account, message }, invokedAt, outcome }) => {
+      const own = inboxes.filter(({ input }) => input.account === account);
+      const shown = own.findLast((inbox) => inbox.outcome.type === "ok" && inbox.outcome.at < invokedAt)?.outcome;
+      if (outcome.type !== "ok" || shown?.type !== "ok") return false;
+      const { messages } = shown.answer;
+      const place = messages.findIndex(({ id }) => id === message);
+      // Of the same sender: the relay keeps a log for each pair.
+      const older = messages.slice(0, Math.max(0, place)).filter(({ sender }) => sender === messages[place]?.sender);
+      return older.some(({ id }) => {
+        const taken = confirms.find(({ input }) => input.account === account && input.message === id);
+        const before = taken?.invokedAt ?? Infinity;
+        return own.some((inbox) => {
+          const { type } = inbox.outcome;
+          return type === "ok" && inbox.invokedAt > outcome.at && inbox.outcome.at < before;
+        });
+      });
+    });
+  };
+  await waitUntil("a message is passed over", passedOver, FLOWING_MS);
 };
 
 const signOut: Step = async ({ traffic, servers }) => {

@@ -91,6 +91,7 @@ const TIMES: Times = {
   closedMs: 2_000,
   flushMs: 30_000,
   closingMs: 5_000,
+  pagedMs: 1_000,
   settledMs: 10_000,
   graceMs: 30_000,
 };

@@ -47,6 +47,8 @@ export interface Times {
   readonly flushMs: number;
   /** The same, from the end of the socket that it came on [ACK-3]. */
   readonly closingMs: number;
+  /** Until a page of the node that took an acknowledgement or read mark says so: it writes them once a second. */
+  readonly pagedMs: number;
   /** From the answer to a block or a setting until everybody is told accordingly. */
   readonly settledMs: number;
   /** How long somebody may be without a socket before others are told, and between two changes that are told. */

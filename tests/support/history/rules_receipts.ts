@@ -159,10 +159,11 @@ class Distance {
     const message = facts.byKey.get(messageKey(conversation, id ?? ("" as never)));
     const said = Math.min(...(message?.attempts.map(({ invokedAt }) => invokedAt) ?? [-Infinity]));
     const stands = isDm && others.some((other) => facts.blocks.maybeBetween(sender, other, { from: said, to }));
+    const written = { ...asking, from: from - facts.times.pagedMs };
     const mayBeSilent = (account: AccountId) => facts.silent.possibly(account, { from, to });
-    const surelyRead = (account: AccountId) => progress.readAtLeast(account, conversation, asking) >= seq;
+    const surelyRead = (account: AccountId) => progress.readAtLeast(account, conversation, written) >= seq;
     const surelyGiven = (account: AccountId) =>
-      progress.givenAtLeast(account, conversation, asking) >= seq ||
+      progress.givenAtLeast(account, conversation, written) >= seq ||
       (!mayBeSilent(account) && surelyRead(account)) ||
       (isDm && id !== undefined && progress.confirmedAtLeast(account, id, from));
     if (whose.length === 0 || stands || !whose.every(surelyGiven)) this.least = "sent";
