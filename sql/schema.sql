@@ -112,6 +112,31 @@ create table device_cursors (
   constraint device_cursors_conversation_fkey FOREIGN KEY (conversation) REFERENCES conversations(id)
 );
 
+create table device_inbox (
+  account uuid not null,
+  device uuid not null,
+  sender uuid not null,
+  id uuid not null,
+  sender_session uuid not null,
+  kind smallint not null,
+  seq bigint,
+  digest bytea not null,
+  size integer not null,
+  body bytea,
+  at timestamp with time zone not null,
+  expires_at timestamp with time zone not null,
+  constraint device_inbox_pkey PRIMARY KEY (account, device, sender, id),
+  constraint device_inbox_account_fkey FOREIGN KEY (account) REFERENCES accounts(id) ON DELETE CASCADE,
+  constraint device_inbox_sender_fkey FOREIGN KEY (sender) REFERENCES accounts(id) ON DELETE CASCADE
+);
+
+create table device_inboxes (
+  device uuid not null,
+  last_seq bigint not null default 0,
+  constraint device_inboxes_pkey PRIMARY KEY (device),
+  constraint device_inboxes_device_fkey FOREIGN KEY (device) REFERENCES devices(id) ON DELETE CASCADE
+);
+
 create table device_sync (
   device uuid not null,
   account uuid not null,
@@ -394,6 +419,12 @@ CREATE INDEX audit_log_at ON public.audit_log USING btree (at);
 CREATE INDEX confirmations_account ON public.confirmations USING btree (account);
 
 CREATE INDEX device_cursors_account ON public.device_cursors USING btree (account);
+
+CREATE INDEX device_inbox_expiry ON public.device_inbox USING btree (expires_at);
+
+CREATE UNIQUE INDEX device_inbox_held ON public.device_inbox USING btree (device, seq) WHERE (body IS NOT NULL);
+
+CREATE INDEX device_inbox_sender ON public.device_inbox USING btree (sender);
 
 CREATE INDEX device_sync_account ON public.device_sync USING btree (account);
 
@@ -1557,6 +1588,60 @@ begin
   return not v_live;
 end $function$;
 
+CREATE OR REPLACE FUNCTION public.put_in_inboxes(p_sender uuid, p_sender_device uuid, p_sender_session uuid, p_account uuid, p_session uuid, p_kind smallint, p_id uuid, p_digest bytea, p_body bytea, p_most integer, p_most_bytes integer, p_most_of_one integer, p_most_bytes_of_one integer, p_window integer, p_keep integer)
+ RETURNS integer
+ LANGUAGE plpgsql
+ SET lock_timeout TO '2s'
+AS $function$
+declare
+  v_devices  uuid[];
+  v_missing  uuid[];
+  v_room     uuid[];
+  v_size     int := octet_length(p_body);
+  v_withheld boolean;
+  v_at       timestamptz;
+begin
+  perform lock_pair(p_sender, p_account);
+  select array_agg(s.device order by s.device) into v_devices from sessions s
+  where s.account = p_account and s.ended_at is null and s.expires_at > clock_timestamp()
+    and s.device <> p_sender_device and (p_session is null or s.id = p_session);
+  if v_devices is null then return 1; end if;
+  insert into device_inboxes (device) select d from unnest(v_devices) d order by d on conflict do nothing;
+  perform 1 from device_inboxes h where h.device = any (v_devices) order by h.device for no key update;
+  -- From here on every statement sees what was committed under the locks.
+  if exists (
+    select from device_inbox x
+    where x.account = p_account and x.device = any (v_devices) and x.sender = p_sender and x.id = p_id
+      and (x.kind, x.digest) is distinct from (p_kind, p_digest)
+  ) then
+    return 2;
+  end if;
+  select array_agg(d) into v_missing from unnest(v_devices) d
+  where not exists (
+    select from device_inbox x where x.account = p_account and x.device = d and x.sender = p_sender and x.id = p_id);
+  if v_missing is null then return 0; end if;
+  v_at := date_trunc('milliseconds', clock_timestamp());
+  if abs(extract(epoch from v_at - time_of_id(p_id))) > p_window then return 4; end if;
+  select array_agg(d) into v_room from unnest(v_missing) d
+  where (
+    select count(*) < p_most and coalesce(sum(x.size), 0) + v_size <= p_most_bytes
+    from device_inbox x where x.device = d and x.seq is not null and x.body is not null
+  ) and (
+    select count(*) < p_most_of_one and coalesce(sum(x.size), 0) + v_size <= p_most_bytes_of_one
+    from device_inbox x where x.account = p_account and x.device = d and x.sender = p_sender
+  );
+  if v_room is null then return 3; end if;
+  v_withheld := exists (select from account_blocks b where b.blocker = p_account and b.blocked = p_sender);
+  update device_inboxes h set last_seq = h.last_seq + (not v_withheld)::int where h.device = any (v_room);
+  insert into device_inbox
+    (account, device, sender, id, sender_session, kind, seq, digest, size, body, at, expires_at)
+  select p_account, h.device, p_sender, p_id, p_sender_session, p_kind, case when not v_withheld then h.last_seq end,
+         p_digest, v_size, case when v_withheld then decode(repeat('00', v_size), 'hex') else p_body end,
+         v_at, v_at + make_interval(secs => p_keep)
+  from device_inboxes h where h.device = any (v_room);
+  return case when cardinality(v_room) < cardinality(v_missing) then 3 else 0 end;
+end $function$;
+
 CREATE OR REPLACE FUNCTION public.raise_purged(p_partition regclass, p_after uuid, p_limit integer)
  RETURNS uuid
  LANGUAGE plpgsql
@@ -1586,6 +1671,26 @@ begin
   where h.conversation = s.id and h.seq <= s.top;
   return v_ids[cardinality(v_ids)];
 end $function$;
+
+CREATE OR REPLACE FUNCTION public.read_inboxes(p_devices uuid[], p_after bigint[], p_window integer)
+ RETURNS TABLE(o_place integer, o_seq bigint, o_kind smallint, o_id uuid, o_sender uuid, o_session uuid, o_body bytea, o_at timestamp with time zone)
+ LANGUAGE sql
+ STABLE
+AS $function$
+  select d.place::int, e.seq, e.kind, e.id, e.sender, e.sender_session, e.body, e.at
+  from unnest(p_devices, p_after) with ordinality d (device, after, place)
+  cross join lateral (
+    select x.seq, x.kind, x.id, x.sender, x.sender_session, x.body, x.at from device_inbox x
+    where x.device = d.device and x.seq > d.after and x.body is not null and x.expires_at > now()
+    order by x.seq
+    limit p_window - (
+      select count(*) from (
+        select from device_inbox y
+        where y.device = d.device and y.seq <= d.after and y.body is not null and y.expires_at > now()
+        limit p_window) w)
+  ) e
+  order by d.place, e.seq
+$function$;
 
 CREATE OR REPLACE FUNCTION public.seen_seqs(p_conversation uuid, p_account uuid)
  RETURNS int8multirange

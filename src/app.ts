@@ -13,11 +13,13 @@ import {
 } from "./accounts/mod.ts";
 import { purgeAudit } from "./administration/mod.ts";
 import type { AppOptions, Ground, Slices } from "./app/ground.ts";
+import { openInboxes } from "./app/inboxes.ts";
 import { faultReporter, hubObserver, logObserver, stageObserver } from "./app/observers.ts";
 import { openBus, openLimiter, openMails } from "./app/outside.ts";
 import { composeServer } from "./app/server.ts";
 import type { Config } from "./config.ts";
 import { type OpenConversationsOptions, openConversations } from "./conversations/mod.ts";
+import { purgeInboxes } from "./devices/mod.ts";
 import { createAccessTokens, type DescribedRoute } from "./http/mod.ts";
 import { createLastSeen, listContacts, listSettings, pairsInContact } from "./people/mod.ts";
 import { systemClock } from "./platform/clock.ts";
@@ -126,6 +128,7 @@ async function openSlices(ground: Ground, onLate: OpenConversationsOptions["onLa
   );
   const purge = setInterval(() => {
     purgeSessions(accounts).catch((error) => onFault("session purge", error));
+    purgeInboxes({ db }).catch((error) => onFault("inbox purge", error));
     purgeAudit({ db, clock }).catch((error) => onFault("audit purge", error));
     purgeReports({ db, clock }).catch((error) => onFault("report purge", error));
   }, PURGE_MS);
@@ -142,6 +145,7 @@ async function openSpine(ground: Ground, { db, accounts, conversations, verify }
       node: uuidv7(),
       bus,
       conversations,
+      inboxes: openInboxes(ground, db),
       verify,
       sessionEnds: (ids) => sessionEnds(accounts, ids),
       endedSessions: (since) => endedSessions(accounts, since),

@@ -35,6 +35,8 @@ export const EXPORTED: readonly ExportedTable[] = [
   exported("public_keys", "x.account", "lpad(x.version::text, 10, '0')"),
   exported("private_keys", "x.account", "x.account::text"),
   exported("account_blocks", "x.blocker", "x.blocked::text"),
+  // Without what is withheld: that somebody who is blocked sent something is theirs to know.
+  exported("device_inbox", "x.seq is not null and x.account", "x.device || ' ' || lpad(x.seq::text, 20, '0')"),
   exported("members", "x.account", "x.conversation || ' ' || x.joined_seq"),
   exported("withheld", "x.reader", "x.conversation || ' ' || x.from_seq"),
   exported("device_cursors", "x.account", "x.device || ' ' || x.conversation"),

@@ -61,7 +61,7 @@ export function timestampOf(ms: number): string {
 
 const KNOWN_TYPES: ReadonlySet<string> = new Set([
   ...["message", "reaction", "message_ack", "message_read", "typing_start", "typing_stop"],
-  ...["presence_update", "ping", "resume", "authenticate"],
+  ...["key_exchange", "key_exchange_ack", "presence_update", "ping", "resume", "authenticate"],
 ]);
 
 function decodeJson(text: string): ReturnType<Codec["decode"]> {
@@ -85,11 +85,11 @@ function frameFault(value: Record<string, unknown>, error: z.ZodError): FrameFau
   return { code: tooLong(error) ? "payload_too_large" : "bad_frame", ...mark, details: { fields: fieldsOf(error) } };
 }
 
+const CONTENT_FIELDS: ReadonlySet<string> = new Set(["content", "encrypted_content", "payload"]);
+
 /** Whether an error is about a content field that is too long and about nothing else. */
 export function tooLong(error: z.ZodError): boolean {
-  return error.issues.every(
-    (issue) => issue.code === "too_big" && (issue.path[0] === "content" || issue.path[0] === "encrypted_content"),
-  );
+  return error.issues.every((issue) => issue.code === "too_big" && CONTENT_FIELDS.has(String(issue.path[0])));
 }
 
 /** The fields that a zod error names, with what is wrong and never with their values. */

@@ -84,6 +84,11 @@ export const ERRORS = {
     message: "Say which version you replace: If-Match with its ETag, or If-None-Match: * for the first",
   },
   rate_limited: { status: 429, retryable: true, message: "Wait before you try again" },
+  inbox_full: {
+    status: 429,
+    retryable: true,
+    message: "Try again later: a device has no room for more until it acknowledges what it was sent",
+  },
   too_many_in_flight: { status: 429, retryable: true, message: "Wait for receipts before you send more" },
   upgrade_required: { status: 426, retryable: false, message: "Connect with a WebSocket" },
   internal: { status: 500, retryable: false, message: "Report this with its request id: something failed here" },

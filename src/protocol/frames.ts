@@ -17,7 +17,7 @@ import {
   type Tombstone,
 } from "./content.ts";
 import type { ErrorCode } from "./errors.ts";
-import { type AccountId, ConversationId, type DeviceId, MessageId, type ReportId, type SessionId } from "./ids.ts";
+import { AccountId, ConversationId, type DeviceId, MessageId, type ReportId, SessionId } from "./ids.ts";
 import { LIMITS } from "./limits.ts";
 import { DeviceStatus, type UserStatus } from "./people.ts";
 import type { ReportReason } from "./reports.ts";
@@ -84,6 +84,31 @@ export const MessageReadFrame = z.object({
   seq,
 });
 
+/** RFC 4648 section 4: the standard alphabet, with padding. */
+const BASE64 = /^(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?$/;
+
+/** Hands something to somebody's devices, or to one of them; answered by `key_exchange_stored` or `error` [KEX-1]. */
+export const KeyExchangeFrame = z.object({
+  type: z.literal("key_exchange"),
+  ref,
+  id: MessageId,
+  to_user_id: AccountId,
+  to_session_id: SessionId.optional().describe("Only the device of this session of theirs"),
+  payload: z
+    .string()
+    .min(1)
+    .max(LIMITS.keyExchangeChars)
+    .regex(BASE64, { error: "must be base64 with padding" })
+    .describe("What one device hands to another, in base64: the server does not look into it"),
+});
+
+/** Says that this device has stored what its inbox held up to `seq` [KEX-4]. */
+export const KeyExchangeAckFrame = z.object({
+  type: z.literal("key_exchange_ack"),
+  ref,
+  seq: z.int().min(0).describe("A place in the device's inbox"),
+});
+
 /** Says that the person has begun or ended to type [TYP-1]. */
 export const TypingFrame = z.object({
   type: z.enum(["typing_start", "typing_stop"]),
@@ -103,6 +128,8 @@ export const ClientFrame = z.discriminatedUnion("type", [
   ReactionFrame,
   MessageAckFrame,
   MessageReadFrame,
+  KeyExchangeFrame,
+  KeyExchangeAckFrame,
   TypingFrame,
   PresenceUpdateFrame,
   PingFrame,
@@ -187,6 +214,20 @@ export interface ReceiptFrame {
   readonly in_order: boolean;
 }
 
+/** Something that another device handed to this one, from its inbox [KEX-3]. */
+export interface InboxFrame {
+  readonly type: "key_exchange";
+  /** The place in this device's inbox. */
+  readonly seq: number;
+  readonly id: MessageId;
+  readonly from_user_id: AccountId;
+  /** By which the answer reaches that device alone. */
+  readonly from_session_id: SessionId;
+  /** Base64. */
+  readonly payload: string;
+  readonly created_at: string;
+}
+
 /** A message that the account deleted for itself. */
 export interface HiddenMessage {
   readonly conversation_id: ConversationId;
@@ -201,6 +242,8 @@ export type ServerFrame =
   | WelcomeFrame
   | EventFrame
   | ReceiptFrame
+  | InboxFrame
+  | { readonly type: "key_exchange_stored"; readonly ref?: Ref; readonly id: MessageId }
   | { readonly type: "caught_up" }
   | { readonly type: "resync" }
   | { readonly type: "truncated"; readonly conversation_id: ConversationId; readonly truncated_before: number }
@@ -243,7 +286,7 @@ export type ServerFrame =
   | {
       readonly type: "error";
       readonly ref?: Ref;
-      /** The id of what is refused, where the frame was a `message` or `reaction`. */
+      /** The id of what is refused, where the frame was a `message`, `reaction` or `key_exchange`. */
       readonly id?: MessageId;
       readonly code: ErrorCode;
       readonly message: string;

@@ -83,6 +83,22 @@ export const LIMITS = {
   reportMessages: 20,
   /** Characters of a note in a report, and of what one of its messages says. Beyond: `bad_request`. */
   reportChars: 2_000,
+  /** Characters of what one device hands to another: 16 KiB once base64 is decoded. Beyond: `payload_too_large`. */
+  keyExchangeChars: 21_848,
+  /** Key exchanges of one account in a minute, and at once. Beyond: `rate_limited`. */
+  keyExchangesPerMinute: 60,
+  /** Entries that the inbox of a device holds. Beyond: `inbox_full`. */
+  inboxEntries: 1_000,
+  /** Bytes of them. Beyond: `inbox_full`. */
+  inboxBytes: 4 * 1024 * 1024,
+  /** Entries of one sender that it knows, what it acknowledged in the last two days among them. Beyond: `inbox_full`. */
+  inboxEntriesOfOne: 100,
+  /** Bytes that they had. Beyond: `inbox_full`. */
+  inboxBytesOfOne: 512 * 1024,
+  /** Entries sent to a device and not acknowledged by it. Beyond: the server waits. */
+  inboxWindow: 32,
+  /** Milliseconds until an entry goes that was not acknowledged. */
+  inboxKeepMs: 30 * 24 * 60 * 60 * 1_000,
   /** Reports of one account in a day. Beyond: `rate_limited`. */
   reportsPerDay: 20,
   /** Characters of an encrypted private key. Beyond: `bad_request`. */

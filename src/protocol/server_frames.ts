@@ -60,6 +60,16 @@ export const ServerFrameSchema = z.discriminatedUnion("type", [
     expires_at: Time.optional(),
     in_order: z.boolean().describe("`true`: this stands for the event, which is not sent again on this socket"),
   }),
+  z.strictObject({
+    type: z.literal("key_exchange"),
+    seq: z.int().min(1).describe("The place in this device's inbox"),
+    id: MessageId.describe("Made by the sender: with `from_user_id` it tells a repetition"),
+    from_user_id: AccountId,
+    from_session_id: SessionId.describe("By which the answer reaches that device alone"),
+    payload: z.string().describe("Base64"),
+    created_at: Time,
+  }),
+  z.strictObject({ type: z.literal("key_exchange_stored"), ref, id: MessageId }),
   z.strictObject({ type: z.literal("caught_up") }),
   z.strictObject({ type: z.literal("resync") }),
   z.strictObject({

@@ -74,6 +74,7 @@ const conversation_id = "0198f3a2-5c1e-7d40-9b1f-2f6a7c3d4e50";
 const id = "0198f3a2-6d2f-7e51-8c2a-3a7b8d4e5f61";
 const message_id = "0198f3a2-5f2c-7e44-8b10-4d6c8a9b0c1d";
 const user_id = "0198f3a2-4b0d-7c3f-8a0e-1e5f6b2c3d4f";
+const session_id = "0198f3a2-7e30-7f62-8d3b-4b8c9e5f6a72";
 const at = "2026-01-31T09:30:00.000Z";
 const entry = { conversation_id, seq: 42, id, sender_id: user_id, created_at: at };
 const earlier = { message_id, message_seq: 40 };
@@ -95,7 +96,7 @@ export const COMMON_SERVER_NOTES: Readonly<Record<"welcome" | "pong" | "reauth" 
     summary: "The first frame once the socket belongs to somebody, and the answer to `authenticate`",
     example: {
       ...{ type: "welcome", user_id, expires_at: at, heartbeat_ms: 30_000 },
-      session_id: "0198f3a2-7e30-7f62-8d3b-4b8c9e5f6a72",
+      session_id,
       device_id: "0198f3a2-8f41-7a73-8e4c-5c9daf6a7b83",
     },
   },
@@ -139,6 +140,23 @@ const CLIENT_NOTES: Readonly<Record<ClientFrame["type"], ClientFrameNote>> = {
     summary: "Say that the person has read everything up to `seq`; there is no answer",
     example: { type: "message_read", conversation_id, seq: 42 },
     errors: ["conversation_not_found", "ack_ahead"],
+  },
+  key_exchange: {
+    summary: "Hand something to the devices of somebody, or to one of them; it is kept until they have it",
+    example: {
+      ...{ type: "key_exchange", ref: 3, id, to_user_id: user_id },
+      ...{ to_session_id: session_id, payload: "q83vEjRWeJA=" },
+    },
+    answers: ["key_exchange_stored"],
+    errors: [
+      ...(["user_not_found", "idempotency_conflict", "id_out_of_window", "payload_too_large"] as const),
+      ...(["inbox_full", "too_many_in_flight", "busy"] as const),
+    ],
+  },
+  key_exchange_ack: {
+    summary: "Say that this device has stored what its inbox held up to `seq`; there is no answer",
+    example: { type: "key_exchange_ack", seq: 7 },
+    errors: ["ack_ahead"],
   },
   presence_update: {
     summary: "Say that the person is at this device, or away from it; there is no answer",
@@ -210,6 +228,17 @@ const SERVER_NOTES: Readonly<Record<ServerFrame["type"], FrameNote>> = {
   receipt: {
     summary: "What was sent is stored: it was committed before this was said",
     example: { type: "receipt", ref: 1, conversation_id, id, seq: 42, created_at: at, in_order: true },
+  },
+  key_exchange: {
+    summary: "From this device's inbox: another device handed it this",
+    example: {
+      ...{ type: "key_exchange", seq: 7, id, from_user_id: user_id, from_session_id: session_id },
+      ...{ payload: "q83vEjRWeJA=", created_at: at },
+    },
+  },
+  key_exchange_stored: {
+    summary: "What was handed over is in the inbox of each device that it is for",
+    example: { type: "key_exchange_stored", ref: 3, id },
   },
   caught_up: {
     summary: "Everything up to now was sent; from here on the socket is live",

@@ -68,6 +68,8 @@ export type Hint =
     }
   /** These accounts set something about themselves: look it up again. */
   | { readonly type: "settings"; readonly to: readonly AccountId[] }
+  /** Something may have been put into inboxes of these accounts' devices: read them. */
+  | { readonly type: "inbox"; readonly to: readonly AccountId[] }
   /** Sessions have ended: their sockets close, with `session_ended` unless it says why else. */
   | {
       readonly type: "end_sessions";

@@ -9,6 +9,7 @@ import {
   type SendMessageInput,
   type SendResult,
 } from "../conversations/mod.ts";
+import type { PutInInboxInput } from "../devices/mod.ts";
 import {
   type AccountId,
   type ClientFrame,
@@ -38,6 +39,8 @@ export interface DispatchDeps {
   ) => void;
   /** Sends a frame to whoever of these is connected. */
   readonly signal: (to: readonly AccountId[], text: string, options?: SignalOptions) => void;
+  /** Puts something into inboxes, and tells their devices. */
+  readonly handOver: (input: PutInInboxInput) => Promise<void>;
   /** A device says how its person is. */
   readonly deviceIs: (session: Session, status: DeviceStatus) => void;
   /** Whether somebody gives read marks. */
@@ -79,6 +82,10 @@ export function dispatch(
     case "typing_start":
     case "typing_stop":
       return settle(actor, attachment, frame, tellOfTyping(deps, actor, frame));
+    case "key_exchange":
+      return actor.answer(attachment, frame, () => handOver(deps, session, frame));
+    case "key_exchange_ack":
+      return actor.acknowledgeInbox(attachment, frame);
     case "presence_update":
       return deps.deviceIs(session, frame.status);
     case "ping":
@@ -90,6 +97,17 @@ export function dispatch(
     default:
       frame satisfies never;
   }
+}
+
+async function handOver(
+  deps: DispatchDeps,
+  { principal: sender }: Session,
+  frame: Extract<ClientFrame, { type: "key_exchange" }>,
+): Promise<ServerFrame> {
+  const { ref, id, to_user_id: accountId, to_session_id: sessionId = null, payload } = frame;
+  const body = Buffer.from(payload, "base64");
+  await deps.handOver({ sender, accountId, sessionId, kind: "key_exchange", id, body });
+  return { type: "key_exchange_stored", ...(ref === undefined ? {} : { ref }), id };
 }
 
 /** Work without an answer of its own: only a refusal is told. */

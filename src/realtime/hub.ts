@@ -4,10 +4,19 @@
  */
 import { Registry } from "../actor/mod.ts";
 import { submitMessage } from "../conversations/mod.ts";
+import type { InboxEntry, InboxPlace } from "../devices/mod.ts";
 import type { Connected } from "../people/mod.ts";
 import { Batcher } from "../platform/batcher.ts";
 import { steadyNow } from "../platform/clock.ts";
-import { type AccountId, type Codec, jsonCodec, LIMITS, type SessionEnd, type SessionId } from "../protocol/mod.ts";
+import {
+  type AccountId,
+  type Codec,
+  DomainError,
+  jsonCodec,
+  LIMITS,
+  type SessionEnd,
+  type SessionId,
+} from "../protocol/mod.ts";
 import type { Annex, AnnexPorts } from "./annex.ts";
 import { Annexes } from "./annexes.ts";
 import type { BusStatus } from "./bus.ts";
@@ -36,6 +45,8 @@ const CHECK_MS = 1_000;
 const DOUBT_MS = 5_000;
 const COMPARE_MS = 60_000;
 const IDLE_ACTOR_MS = 5_000;
+/** Inboxes read by one statement: half a megabyte each where all are as full as may be. */
+const INBOXES_AT_ONCE = 64;
 /** Closes are spread over this time when the node drains, so that clients do not all come back at once. */
 const DRAIN_SPREAD_MS = 2_000;
 const DRAIN_MS = 7_000;
@@ -250,7 +261,8 @@ export class Hub implements AsyncDisposable {
     const now = steadyNow(this.#options.clock);
     for (const session of this.#sessions) {
       session.check(now);
-      if (session.authenticated && session.feed?.waitsForRetry === true) this.#settle(session, false);
+      const waits = session.feed?.waitsForRetry === true || session.inbox?.waitsForRetry === true;
+      if (session.authenticated && waits) this.#settle(session, false);
     }
     this.feeds.check();
     this.router.kept.check();
@@ -295,12 +307,17 @@ export class Hub implements AsyncDisposable {
   }
 
   #actorDeps(): UserActorDeps {
-    const { bus, node, conversations, observer, clock } = this.#options;
+    const { bus, node, conversations, inboxes, observer, clock } = this.#options;
     const dispatchDeps: DispatchDeps = {
       conversations,
       codec: this.#codec,
       sendMessage: (input, done, refusal) => submitMessage(conversations, input, done, refusal),
       signal: (to, text, options) => this.router.signal(to, text, options),
+      handOver: async (input) => {
+        const reached = await inboxes.put(input);
+        this.router.inboxFilled(input.accountId);
+        if (reached === "some") throw new DomainError("inbox_full");
+      },
       deviceIs: (session, status) => this.presence.deviceIs(session.principal.accountId, session, status),
       givesMarks: async (account) => (await this.presence.settingsFor(account)).readReceipts,
     };
@@ -312,6 +329,9 @@ export class Hub implements AsyncDisposable {
       },
       { most: 1_000, waiting: 100_000 },
     );
+    const inboxReads = new Batcher<InboxPlace, readonly InboxEntry[]>((places) => inboxes.read(places), {
+      ...{ most: INBOXES_AT_ONCE, waiting: 100_000 },
+    });
     return {
       register: async (account) => {
         await Promise.all([bus.register(node, account), this.presence.expect(account)]);
@@ -325,6 +345,8 @@ export class Hub implements AsyncDisposable {
         this.#counted(conversations.pages.behind({ deviceId, accountId, beyond })),
       read: ({ principal: { deviceId, accountId } }, conversationId, after, afterAt) =>
         conversations.pages.page({ deviceId, accountId, conversationId, after, afterAt }),
+      readInbox: ({ principal: { deviceId } }, after) => this.#counted(inboxReads.ask({ deviceId, after })),
+      acknowledgeInbox: ({ principal: { deviceId } }, seq) => inboxes.acknowledge(deviceId, seq),
       acknowledged: ({ principal: { deviceId, accountId } }, conversationId, seq, at, others) => {
         conversations.cursors.acknowledge({ deviceId, accountId, conversationId, seq, at });
         if (others) this.#delivered.add(accountId, conversationId, seq);

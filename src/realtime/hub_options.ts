@@ -1,9 +1,10 @@
 /** What a hub is told, and whom it tells. */
 import type { EndedSession, Principal } from "../accounts/mod.ts";
 import type { Conversations } from "../conversations/mod.ts";
+import type { InboxEntry, InboxPlace, PutInInboxInput, Reached } from "../devices/mod.ts";
 import type { ContactOf, PersonSettings } from "../people/mod.ts";
 import type { Clock } from "../platform/clock.ts";
-import type { AccountId, CloseReason, SessionEnd, SessionId } from "../protocol/mod.ts";
+import type { AccountId, CloseReason, DeviceId, SessionEnd, SessionId } from "../protocol/mod.ts";
 import type { Bus, NodeId } from "./bus.ts";
 import type { dispatch } from "./dispatch.ts";
 import type { PresenceOptions } from "./presence.ts";
@@ -23,11 +24,19 @@ export interface HubObserver {
   stage(stage: Stage, milliseconds: number): void;
 }
 
+/** The inboxes of devices; see `devices/mod.ts`. */
+export interface Inboxes {
+  put(input: PutInInboxInput): Promise<Reached>;
+  read(places: readonly InboxPlace[]): Promise<readonly (readonly InboxEntry[])[]>;
+  acknowledge(deviceId: DeviceId, seq: number): Promise<void>;
+}
+
 /** What `openHub` is told. */
 export interface HubOptions {
   readonly node: NodeId;
   readonly bus: Bus;
   readonly conversations: Conversations;
+  readonly inboxes: Inboxes;
   /** Judges an access token; throws `unauthorized` or `token_expired`. */
   readonly verify: (token: string) => Promise<Principal>;
   /** Those of some sessions that are over, and why; never from a cache. */

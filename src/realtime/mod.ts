@@ -4,6 +4,7 @@
  *   bun_socket -> session -> user_actor -> dispatch -> (conversations) -> router -> bus
  *   bus -> router -> user_actor -> feed -> session -> bun_socket
  *
+ * What is for one device alone takes the same way, and goes by `inbox` in the place of `feed`.
  * The bus is in memory (`bus_memory`) or in Redis (`bus_redis`: `directory`, `peers`, `bus_messages`).
  * Sockets of another protocol than SPEC.md are an `annex`.
  * Who reads a public channel without an account has `public_feeds` -> `public_feed` -> `public_socket`.
@@ -32,7 +33,7 @@ export { dispatch } from "./dispatch.ts";
 export { Feed } from "./feed.ts";
 export type { FeedHost, Generation } from "./feed_host.ts";
 export { type Hub, openHub } from "./hub.ts";
-export type { HubObserver, HubOptions } from "./hub_options.ts";
+export type { HubObserver, HubOptions, Inboxes } from "./hub_options.ts";
 export { KeptEvents } from "./kept_events.ts";
 export type { Session } from "./session.ts";
 export type { Stage } from "./stage_times.ts";

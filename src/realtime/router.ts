@@ -112,6 +112,11 @@ export class Router {
     this.#send({ type: "settings", to: [account] });
   }
 
+  /** Says to the devices of an account that there may be something in their inboxes. */
+  inboxFilled(account: AccountId): void {
+    this.#send({ type: "inbox", to: [account] });
+  }
+
   /** Closes the sockets of ended sessions, on every node. */
   endSessions(account: AccountId, sessionIds: readonly SessionId[]): void {
     this.#send({ type: "end_sessions", to: [account], sessionIds });

@@ -25,6 +25,7 @@ import {
 } from "../protocol/mod.ts";
 import type { Feed } from "./feed.ts";
 import { FrameRate } from "./frame_rate.ts";
+import type { Inbox } from "./inbox.ts";
 import { SendOrder, type SendPlace } from "./send_order.ts";
 import type { SessionDeps, SessionOrigin, SocketPort } from "./session_deps.ts";
 
@@ -64,8 +65,9 @@ export class Session {
   #welcomeRef: Ref;
   /** The order of this socket's messages. */
   readonly order = new SendOrder();
-  /** Set by the user actor, which owns it. */
+  /** Set by the user actor, which owns it; and so is the next. */
   feed: Feed | null = null;
+  inbox: Inbox | null = null;
 
   constructor(socket: SocketPort, origin: SessionOrigin, deps: SessionDeps) {
     this.#socket = socket;

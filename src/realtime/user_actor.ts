@@ -12,10 +12,11 @@
  */
 import type { ActorRef, Behaviour, Failure } from "../actor/mod.ts";
 import type { ReactResult, SendResult, SentMessage } from "../conversations/mod.ts";
-import type { AccountId, ClientFrame, ConversationId, MessageId } from "../protocol/mod.ts";
+import type { AccountId, ClientFrame, ConversationId, MessageId, ServerFrame } from "../protocol/mod.ts";
 import { DomainError, LIMITS, timestampOf } from "../protocol/mod.ts";
 import { ActorFeedHost } from "./actor_feed_host.ts";
 import { Feed } from "./feed.ts";
+import { Inbox, lookIntoInbox } from "./inbox.ts";
 import type { SendPlace } from "./send_order.ts";
 import type { Session } from "./session.ts";
 import { Signals } from "./signals.ts";
@@ -73,6 +74,7 @@ export class UserActor implements Behaviour<UserMessage> {
       const attachment: Attachment = { ...old, feed: null, before: old.feed?.standing() ?? old.before };
       this.#attachments = [...this.#attachments, attachment];
       if (old.feed !== null) session.sendFrame({ type: "resync" });
+      session.inbox?.restarted();
       if (session === culprit && message?.type === "frame") this.#blame(attachment, message.frame);
       if (this.#registered && session.authenticated) this.#startFeed(attachment);
     }
@@ -110,6 +112,7 @@ export class UserActor implements Behaviour<UserMessage> {
   /** Something was not told for lack of room, nobody knows what: every socket compares the heads. */
   overflowed(): void {
     for (const { feed } of this.#attachments) feed?.compare();
+    this.#lookIntoInboxes();
   }
 
   receive(message: UserMessage): void {
@@ -133,6 +136,8 @@ export class UserActor implements Behaviour<UserMessage> {
         return;
       case "settings":
         return this.#deps.settingsChanged(this.account);
+      case "inbox":
+        return this.#lookIntoInboxes();
       case "end_sessions":
         for (const { session } of this.#attachments) {
           if (message.sessionIds.includes(session.principal.sessionId))
@@ -173,6 +178,14 @@ export class UserActor implements Behaviour<UserMessage> {
         attachment.inFlight--;
         attachment.session.refuse(message.frame, message.error);
         return this.#closeIfDrained(attachment);
+      case "answered":
+        attachment.inFlight--;
+        attachment.session.sendFrame(message.answer);
+        return this.#closeIfDrained(attachment);
+      case "answer_failed":
+        attachment.inFlight--;
+        attachment.session.refuse(message.frame, message.error);
+        return this.#closeIfDrained(attachment);
       case "refused":
         return attachment.session.refuse(message.frame, message.error);
       case "listed":
@@ -184,12 +197,23 @@ export class UserActor implements Behaviour<UserMessage> {
       case "liveness":
         if (message.end !== null) attachment.session.close(message.end);
         return;
+      case "inbox_read":
+        if (message.session.inbox?.read(message.entries, message.session)) this.#lookInto(message.session);
+        return;
+      case "inbox_failed":
+        return message.session.inbox?.failed();
+      case "inbox_acknowledged":
+        message.session.inbox?.acknowledge(message.seq);
+        return this.#lookIntoInboxes(); // every socket of the device has room for more
       case "drained":
-        return attachment.feed?.drained();
+        attachment.feed?.drained();
+        if (message.session.inbox?.stalled === true) this.#lookInto(message.session);
+        return;
       case "waited":
         return attachment.feed?.waited();
       case "check":
         attachment.feed?.retry();
+        if (message.compare || message.session.inbox?.waitsForRetry === true) this.#lookInto(message.session);
         if (message.compare) {
           attachment.feed?.compare();
           this.#checkLiveness(attachment);
@@ -244,15 +268,54 @@ export class UserActor implements Behaviour<UserMessage> {
   /** Starts a reaction; it counts among the sends that wait, and has no order among them. */
   react(attachment: Attachment, frame: ReactionFrame, work: () => Promise<ReactResult>): void {
     const { session } = attachment;
-    if (attachment.draining) return session.refuse(frame, new DomainError("unavailable"));
-    if (attachment.inFlight >= LIMITS.sendsInFlight)
-      return session.refuse(frame, new DomainError("too_many_in_flight"));
-    attachment.inFlight++;
+    if (!this.#begins(attachment, frame)) return;
     this.self.pipe(
       work(),
       (result) => ({ type: "reacted", session, frame, result }),
       (error) => ({ type: "reaction_failed", session, frame, error }),
     );
+  }
+
+  /** Starts work that ends with an answer and nothing else; it counts among the sends that wait. */
+  answer(attachment: Attachment, frame: ClientFrame, work: () => Promise<ServerFrame>): void {
+    const { session } = attachment;
+    if (!this.#begins(attachment, frame)) return;
+    this.self.pipe(
+      work(),
+      (answer) => ({ type: "answered", session, answer }),
+      (error) => ({ type: "answer_failed", session, frame, error }),
+    );
+  }
+
+  /** Counts work for a frame; false where it is refused. */
+  #begins(attachment: Attachment, frame: ClientFrame): boolean {
+    const isFull = attachment.inFlight >= LIMITS.sendsInFlight;
+    if (!attachment.draining && !isFull) {
+      attachment.inFlight++;
+      return true;
+    }
+    attachment.session.refuse(frame, new DomainError(attachment.draining ? "unavailable" : "too_many_in_flight"));
+    return false;
+  }
+
+  /** The device has everything that its inbox held up to a seq [KEX-4]. */
+  acknowledgeInbox({ session }: Attachment, frame: Extract<ClientFrame, { type: "key_exchange_ack" }>): void {
+    const { seq } = frame;
+    if (seq > (session.inbox?.sent ?? 0)) return session.refuse(frame, new DomainError("ack_ahead"));
+    if (seq <= (session.inbox?.acknowledged ?? 0)) return;
+    this.self.pipe(
+      this.#deps.acknowledgeInbox(session, seq),
+      () => ({ type: "inbox_acknowledged", session, seq }),
+      (error) => ({ type: "refused", session, frame, error }),
+    );
+  }
+
+  #lookIntoInboxes(): void {
+    for (const { session } of this.#attachments) this.#lookInto(session);
+  }
+
+  #lookInto(session: Session): void {
+    lookIntoInbox(this.self, this.#deps, session);
   }
 
   #reacted(attachment: Attachment, frame: ReactionFrame, result: ReactResult): void {
@@ -344,6 +407,8 @@ export class UserActor implements Behaviour<UserMessage> {
     this.#deps.fed(session);
     attachment.feed.start(attachment.claims);
     attachment.claims = NOTHING;
+    session.inbox ??= new Inbox();
+    this.#lookInto(session);
     this.#checkLiveness(attachment);
   }
 

@@ -2,6 +2,7 @@
 import type { BehindRow, Delivery, Page } from "../conversations/mod.ts";
 import type { AccountId, ClientFrame, ConversationId, SessionEnd } from "../protocol/mod.ts";
 import type { Feed } from "./feed.ts";
+import type { InboxReads } from "./inbox.ts";
 import type { KeptEvents } from "./kept_events.ts";
 import type { SendPlace } from "./send_order.ts";
 import type { Session } from "./session.ts";
@@ -26,7 +27,7 @@ export interface Attachment {
 }
 
 /** What user actors need of the rest of the spine. */
-export interface UserActorDeps {
+export interface UserActorDeps extends InboxReads {
   /** Joins the directory; resolves once senders can see it. */
   register(account: AccountId): Promise<void>;
   unregister(account: AccountId): void;
@@ -37,6 +38,8 @@ export interface UserActorDeps {
   list(session: Session, beyond: ConversationId | null): Promise<readonly BehindRow[]>;
   read(session: Session, id: ConversationId, after: number | null, afterAt: number | null): Promise<Page | null>;
   acknowledged(session: Session, id: ConversationId, seq: number, at: number | null, others: boolean): void;
+  /** The device of a socket has everything up to `seq` of its inbox; resolves once that is stored. */
+  acknowledgeInbox(session: Session, seq: number): Promise<void>;
   readonly stages: StageTimes;
   /** Delivers what was stored; never throws. */
   deliver(delivery: Delivery): void;
@@ -54,6 +57,5 @@ export interface UserActorDeps {
   settingsChanged(account: AccountId): void;
   /** A socket has gone: its cursors should reach the database soon. */
   left(account: AccountId): void;
-  onFault(what: string, error: unknown): void;
   now(): number;
 }

@@ -1,6 +1,7 @@
 /** Everything that a user actor may be told: hints, frames of its sockets, and outcomes of what it started. */
 import type { BehindRow, Page, ReactResult, SentMessage } from "../conversations/mod.ts";
-import type { ClientFrame, ConversationId, SessionEnd } from "../protocol/mod.ts";
+import type { InboxEntry } from "../devices/mod.ts";
+import type { ClientFrame, ConversationId, ServerFrame, SessionEnd } from "../protocol/mod.ts";
 import type { AccountHint } from "./bus.ts";
 import type { Events } from "./fan_out.ts";
 import type { Generation } from "./feed_host.ts";
@@ -54,6 +55,9 @@ export type UserMessage =
       readonly place: SendPlace;
       readonly error: unknown;
     }
+  /** Work for a frame is done, and this is what its sender is told. */
+  | { readonly type: "answered"; readonly session: Session; readonly answer: ServerFrame }
+  | { readonly type: "answer_failed"; readonly session: Session; readonly frame: ClientFrame; readonly error: unknown }
   | { readonly type: "refused"; readonly session: Session; readonly frame: ClientFrame; readonly error: unknown }
   | { readonly type: "done" }
   | {
@@ -77,6 +81,10 @@ export type UserMessage =
     }
   /** Why the session was over when the database was asked; `null`: it lived. */
   | { readonly type: "liveness"; readonly session: Session; readonly end: SessionEnd | null }
+  | { readonly type: "inbox_read"; readonly session: Session; readonly entries: readonly InboxEntry[] }
+  | { readonly type: "inbox_failed"; readonly session: Session }
+  /** The database knows that the socket's device has everything up to `seq` of its inbox. */
+  | { readonly type: "inbox_acknowledged"; readonly session: Session; readonly seq: number }
   | { readonly type: "drained"; readonly session: Session }
   /** What came early has waited for what is below it. */
   | { readonly type: "waited"; readonly session: Session }

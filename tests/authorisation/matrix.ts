@@ -410,6 +410,17 @@ export const FRAMES: Readonly<Record<ClientFrame["type"], FrameRow>> = {
     missing: ({ nothing }) => ({ type: "typing_stop", conversation_id: nothing }),
     outcomes: { ...signedInOnSocket("nothing"), ...notFound },
   },
+  key_exchange: {
+    // Whoever is signed in may hand something to anybody whom they know of, as they may begin a dm with them.
+    send: ({ guest }) => ({ type: "key_exchange", id: newMessageId(), to_user_id: guest, payload: "QUJD" }),
+    outcomes: signedInOnSocket("key_exchange_stored"),
+  },
+  key_exchange_ack: {
+    // Beyond what was sent to anybody.
+    send: () => ({ type: "key_exchange_ack", seq: 1_000 }),
+    missing: () => ({ type: "key_exchange_ack", seq: 1_001 }),
+    outcomes: signedInOnSocket("error ack_ahead"),
+  },
   presence_update: {
     send: () => ({ type: "presence_update", status: "away" }),
     outcomes: signedInOnSocket("nothing"),

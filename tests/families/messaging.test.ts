@@ -336,6 +336,11 @@ onOneNodeAndOnTwo("family B", (nodes) => {
     expect(await own.next("message_read")).toMatchObject({ user_id: ben.id, seq: receipt.seq });
     own.send({ type: "reaction", id: uuidv7(), conversation_id: id, message_id: messageId, emoji: "🎉" });
     expect(await socket.next("reaction")).toMatchObject({ message_id: messageId, emoji: "🎉", change: "added" });
+    const handed = { type: "key_exchange", id: uuidv7(), to_user_id: ben.id, payload: "a2V5" };
+    own.send({ ...handed, ref: "k", to_session_id: ben.session });
+    expect(await own.next("key_exchange_stored")).toEqual({ type: "key_exchange_stored", ref: "k", id: handed.id });
+    const given = await socket.next("key_exchange");
+    expect(given).toMatchObject({ id: handed.id, from_user_id: ann.id, from_session_id: ann.session, payload: "a2V5" });
     own.send({ type: "no such frame" });
     expect(await own.next("error", ({ code }) => code === "unknown_frame")).toMatchObject({ retryable: false });
 
@@ -345,6 +350,8 @@ onOneNodeAndOnTwo("family B", (nodes) => {
     await own.next("receipt", ({ seq }) => seq > receipt.seq + 1);
     using back = await live(one, ben);
     expect((await back.next("message", ({ content }) => content === "while away")).sender_id).toBe(ann.id);
+    expect(await back.next("key_exchange")).toEqual(given); // it is there until it is acknowledged
+    back.send({ type: "key_exchange_ack", seq: given.seq });
     own[Symbol.dispose]();
     await waitUntil("who does not say who they are is refused", () => nobody.closed === 4408);
   });

@@ -219,6 +219,10 @@ describe("what is said on a socket is what the document says", () => {
     }
     toServer({ type: "reaction", id: newMessageId(), conversation_id, message_id: id, emoji: "👍" });
     await two.next("reaction");
+    const handed = { type: "key_exchange", ref: "key", id: newMessageId(), payload: "q83v" };
+    toServer({ ...handed, to_user_id: ben.id, to_session_id: ben.sessionId });
+    await one.next("key_exchange_stored");
+    tell(MAIN_SOCKET, two, { type: "key_exchange_ack", seq: (await two.next("key_exchange")).seq });
     expect((await ann.request("PUT", `/api/messages/${id}`, { content: "Hello again" })).status).toBe(200);
     await two.next("edit");
     const group = `/api/conversations/${conversation_id}`;
@@ -250,7 +254,17 @@ describe("what is said on a socket is what the document says", () => {
     // These two are told a moment later, or not at all by then.
     const types = heard(MAIN_SOCKET, [one, two]).filter((type) => !/^(message_delivered|presence_update)$/.test(type));
     expect(types).toEqual([
-      ...["caught_up", "change", "conversation_left", "deletion", "edit", "error", "membership", "message"],
+      ...[
+        "caught_up",
+        "change",
+        "conversation_left",
+        "deletion",
+        "edit",
+        "error",
+        "key_exchange",
+        "key_exchange_stored",
+      ],
+      ...["membership", "message"],
       ...["message_hidden", "message_read", "pong", "reaction", "receipt", "settings", "typing_start", "typing_stop"],
       "welcome",
     ]);

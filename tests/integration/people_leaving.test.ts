@@ -117,6 +117,11 @@ async function settled() {
   {
     using live = await ann.live();
     live.acknowledge(dm, 2);
+    using bens = await ben.live();
+    for (const [from, to] of [[live, ben] as const, [bens, ann] as const]) {
+      from.send({ type: "key_exchange", id: newMessageId(), to_user_id: to.id, payload: btoa(mark) });
+      await from.next("key_exchange_stored");
+    }
     await live.settled();
   }
   await ann.request("POST", "/api/auth/ws-ticket");
@@ -365,6 +370,12 @@ describe("the schema", () => {
     "hidden_messages.account": "exported, removed with the account",
     "hidden_messages.conversation": "exported, removed with the account",
     "hidden_messages.message": "exported, removed with the account",
+    "device_inboxes.device": "the number that came last, of the device: removed with the account",
+    "device_inbox.account": "exported, removed with the account",
+    "device_inbox.device": "exported, removed with the account",
+    "device_inbox.id": "exported, removed with the account",
+    "device_inbox.sender": "exported to whom it is for; removed with the account of either",
+    "device_inbox.sender_session": "as device_inbox.sender",
     "conversations.id": "no person's",
     "conversations.created_by": "in the log, which is exported; made null",
     "conversations.last_message_id": "no person's",
