@@ -29,6 +29,7 @@ import { type ClientEvent, Composer } from "./composer.ts";
 import type { ConnectionStatus } from "./connection.ts";
 import { Contacts } from "./contacts.ts";
 import { Engine, socketUrlOf } from "./engine.ts";
+import type { KeyExchange } from "./exchanges.ts";
 import type { HttpOptions } from "./http.ts";
 import type { Receipt } from "./intake.ts";
 import { observerOf } from "./listeners.ts";
@@ -236,6 +237,16 @@ export class SottoClient implements AsyncDisposable {
    */
   report(report: Report): Promise<void> {
     return this.#changes.report(report);
+  }
+
+  /**
+   * Hands something to the devices of somebody, or to one of them, as a key under which more is to come: each gets it
+   * once, from `events()` as `key_exchange`, though it be away now. Encrypt it first. Repeated until it is answered, and
+   * not kept across a restart. Rejects with a {@link SottoError}: `user_not_found` where they are signed in nowhere.
+   */
+  async keyExchange(exchange: KeyExchange): Promise<void> {
+    this.#assertOpen();
+    await this.#engine.handOver(exchange);
   }
 
   /** A page of a conversation's log as people read it; see {@link Api.history} for the query. */

@@ -12,6 +12,7 @@ import { type EventFrame, LIMITS, type ServerFrame, type WelcomeFrame } from "..
 import type { Api } from "./api.ts";
 import { Connection, type ConnectionStatus, type OpenSocket } from "./connection.ts";
 import { EntryReader } from "./entry_reader.ts";
+import { Exchanges, type KeyExchange } from "./exchanges.ts";
 import { Hidden } from "./hidden.ts";
 import { changeOf, emptyStep, planFrame, planPage, type Receipt, type Signal, type Step } from "./intake.ts";
 import { Outbox } from "./outbox.ts";
@@ -63,6 +64,7 @@ export class Engine implements AsyncDisposable {
   readonly #outbox: Outbox;
   readonly #connection: Connection;
   readonly #hidden: Hidden;
+  readonly #exchanges: Exchanges;
   readonly reader: EntryReader;
   #inbox: Item[] = [];
   #working: Promise<void> | undefined;
@@ -70,6 +72,8 @@ export class Engine implements AsyncDisposable {
   #socket = 0;
   #reached = 0;
   #unacknowledged = 0;
+  /** Up to where this device's inbox came on this socket and is not acknowledged; 0: nothing is. */
+  #inboxSeq = 0;
   #cancelAck: (() => void) | undefined;
   #nextOrder: number;
   #ended = false;
@@ -94,6 +98,7 @@ export class Engine implements AsyncDisposable {
       rejected: (message, error) => void this.#reject(message, error),
       stuck: () => this.#connection.reconnect("unanswered"),
     });
+    this.#exchanges = new Exchanges(options.timing, (frame) => this.#transmit(frame));
     this.#connection = new Connection({
       url: options.socketUrl,
       openSocket: options.openSocket,
@@ -136,6 +141,11 @@ export class Engine implements AsyncDisposable {
     this.#outbox.add(ordered);
   }
 
+  /** Hands something to somebody's devices; see {@link Exchanges}. */
+  handOver(exchange: KeyExchange): Promise<void> {
+    return this.#exchanges.handOver(exchange);
+  }
+
   /** Sends a frame that may be lost; false when there is no socket. */
   send(frame: object): boolean {
     return this.#transmit(JSON.stringify(frame));
@@ -160,11 +170,13 @@ export class Engine implements AsyncDisposable {
   }
 
   #status(status: ConnectionStatus): void {
-    if (status.state === "stopped" && status.reason.code !== "closed") {
+    if (status.state === "stopped" && status.reason.code === "closed") {
+      this.#exchanges.abandon(new SottoError("closed", "Open a new client: this one was closed"));
+    } else if (status.state === "stopped") {
       const message = `Sign in again: the session has ended (${status.reason.code})`;
-      this.reader.end(
-        new SottoError("stopped", message, { cause: status.reason.cause, details: { ...status.reason } }),
-      );
+      const error = new SottoError("stopped", message, { cause: status.reason.cause, details: { ...status.reason } });
+      this.#exchanges.abandon(error);
+      this.reader.end(error);
     }
     if (status.state === "live") this.#hidden.refresh();
     this.#observer.onStatus(status);
@@ -207,7 +219,8 @@ export class Engine implements AsyncDisposable {
   }
 
   #plan(item: Item, step: Step): void {
-    const intake = { sync: this.#sync, outbox: this.#outbox, self: this.#options.api.tokens.session.userId };
+    const self = this.#options.api.tokens.session.userId;
+    const intake = { sync: this.#sync, outbox: this.#outbox, exchanges: this.#exchanges, self };
     switch (item.kind) {
       case "frame":
         return planFrame(intake, item.frame, step);
@@ -220,9 +233,14 @@ export class Engine implements AsyncDisposable {
         this.#reached = item.socket;
         this.#sync.restart();
         this.#resume();
+        // What came on the socket before comes again on this one, where it was not acknowledged.
+        this.#inboxSeq = 0;
+        step.inboxSeq = 0;
+        this.#exchanges.connected();
         return this.#outbox.connected();
       case "down":
         this.#reached = item.socket;
+        this.#exchanges.disconnected();
         return this.#outbox.disconnected();
     }
   }
@@ -245,8 +263,9 @@ export class Engine implements AsyncDisposable {
     if (repairs.resume) this.#resume();
     for (const repair of repairs.pages) void this.#repairByPages(repair);
     this.#unacknowledged += step.entries.length;
+    this.#inboxSeq = Math.max(this.#inboxSeq, step.inboxSeq);
     if (this.#unacknowledged >= ACK_EVERY) this.#acknowledge();
-    else if (this.#sync.acknowledgeable > 0 && !this.#ended) {
+    else if ((this.#sync.acknowledgeable > 0 || this.#inboxSeq > 0) && !this.#ended) {
       this.#cancelAck ??= this.#options.timing.after(ACK_AFTER_MS, () => this.#acknowledge());
     }
   }
@@ -260,6 +279,7 @@ export class Engine implements AsyncDisposable {
     for (const { conversationId, seq } of this.#sync.acknowledge()) {
       this.send({ type: "message_ack", conversation_id: conversationId, seq });
     }
+    if (this.#inboxSeq > 0 && this.send({ type: "key_exchange_ack", seq: this.#inboxSeq })) this.#inboxSeq = 0;
   }
 
   /** Tells the server where this device stands; a device that has nothing goes by the server's cursors. */

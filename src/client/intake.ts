@@ -1,9 +1,10 @@
 /**
  * What the server's frames mean: which entries are to be stored, which messages leave the
  * outbox, and what happens after that is persisted. It decides and changes nothing outside
- * {@link Sync} and {@link Outbox}; the engine commits the step and then runs its effects.
+ * {@link Sync}, {@link Outbox} and {@link Exchanges}; the engine commits the step and then runs its effects.
  */
 import type { AccountId, ConversationId, EventFrame, MessageId, ReceiptFrame, ServerFrame } from "../protocol/mod.ts";
+import type { Exchanges } from "./exchanges.ts";
 import type { Outbox } from "./outbox.ts";
 import { type ErrorFrame, fromErrorFrame, type SottoError } from "./sotto_error.ts";
 import type { ClientEntry, OutgoingMessage, StoreChange } from "./store.ts";
@@ -42,6 +43,8 @@ export interface Step {
   readonly receipts: Receipt[];
   readonly signals: Signal[];
   readonly problems: SottoError[];
+  /** The last seq of the device's inbox that came; 0: none. */
+  inboxSeq: number;
   /** Whether the server has said that nothing more is missing. */
   caughtUp: boolean;
   /** Whether the server begins again. */
@@ -52,6 +55,7 @@ export interface Step {
 export interface Intake {
   readonly sync: Sync;
   readonly outbox: Outbox;
+  readonly exchanges: Exchanges;
   readonly self: AccountId;
 }
 
@@ -64,6 +68,7 @@ export function emptyStep(): Step {
     receipts: [],
     signals: [],
     problems: [],
+    inboxSeq: 0,
     caughtUp: false,
     restarted: false,
   };
@@ -87,6 +92,12 @@ export function planFrame(intake: Intake, frame: ServerFrame, step: Step): void 
     case "change":
     case "tombstone":
       return planEvent(intake, frame, step);
+    case "key_exchange":
+      step.entries.push(frame);
+      step.inboxSeq = Math.max(step.inboxSeq, frame.seq);
+      return;
+    case "key_exchange_stored":
+      return intake.exchanges.stored(frame.id);
     case "receipt":
       return planReceipt(intake, frame, step);
     case "error":
@@ -173,8 +184,9 @@ function toEvent(message: OutgoingMessage, receipt: ReceiptFrame, self: AccountI
 }
 
 function planError(intake: Intake, frame: ErrorFrame, step: Step): void {
-  if (frame.id === undefined) step.problems.push(fromErrorFrame(frame));
-  else intake.outbox.refused({ ...frame, id: frame.id });
+  const { id } = frame;
+  if (id === undefined) step.problems.push(fromErrorFrame(frame));
+  else if (!intake.exchanges.refused({ ...frame, id })) intake.outbox.refused({ ...frame, id });
 }
 
 /** The server says why some seqs will not come. */

@@ -1,6 +1,14 @@
 /** A {@link ClientStore} in memory: it forgets everything when the process ends. */
 import type { AccountId, ConversationId, MessageId } from "../protocol/mod.ts";
-import type { ClientEntry, ClientStore, OutgoingMessage, StoreChange, StoredEntry, StoredState } from "./store.ts";
+import {
+  type ClientEntry,
+  type ClientStore,
+  type OutgoingMessage,
+  repetitionKeyOf,
+  type StoreChange,
+  type StoredEntry,
+  type StoredState,
+} from "./store.ts";
 
 /** What {@link MemoryStore} may be told. */
 export interface MemoryStoreOptions {
@@ -19,7 +27,7 @@ export class MemoryStore implements ClientStore {
   readonly #cursors = new Map<ConversationId, number>();
   readonly #outgoing = new Map<MessageId, OutgoingMessage>();
   readonly #trusted = new Map<AccountId, string[]>();
-  /** Conversation and id of stored messages and edits; a Set keeps the order in which they came. */
+  /** By what repetitions of stored entries are known; a Set keeps the order in which they came. */
   readonly #ids = new Set<string>();
   #entries: StoredEntry[] = [];
   #place = 0;
@@ -55,8 +63,8 @@ export class MemoryStore implements ClientStore {
   }
 
   #add(entry: ClientEntry): void {
-    if (entry.type === "message" || entry.type === "edit") {
-      const key = `${entry.conversation_id} ${entry.id}`;
+    const key = repetitionKeyOf(entry);
+    if (key !== null) {
       if (this.#ids.has(key)) return;
       this.#ids.add(key);
       for (const oldest of this.#ids) {

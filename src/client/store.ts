@@ -9,8 +9,26 @@
  */
 import type { AccountId, ConversationId, EventFrame, MessageId, ServerFrame } from "../protocol/mod.ts";
 
-/** What a conversation's log says to the app: its events, and why some will not come. */
-export type ClientEntry = EventFrame | Extract<ServerFrame, { type: "truncated" | "conversation_left" }>;
+/**
+ * What is said to the app and kept: what a conversation's log holds, why some of it will not come, and what another device
+ * handed to this one.
+ */
+export type ClientEntry =
+  | EventFrame
+  | Extract<ServerFrame, { type: "truncated" | "conversation_left" | "key_exchange" }>;
+
+/** By what an entry is known when it comes again; `null`: it may stand in the store twice. */
+export function repetitionKeyOf(entry: ClientEntry): string | null {
+  switch (entry.type) {
+    case "message":
+    case "edit":
+      return `${entry.conversation_id} ${entry.id}`;
+    case "key_exchange":
+      return `${entry.from_user_id} ${entry.id}`;
+    default:
+      return null;
+  }
+}
 
 /** An entry with its place in the store. Places rise, with gaps allowed. */
 export interface StoredEntry {
@@ -35,7 +53,8 @@ export interface OutgoingMessage {
 export interface StoreChange {
   /**
    * Entries to add, in order. A `message` or `edit` whose id its conversation holds already is left out:
-   * a server that repeats an old ciphertext at a new seq shows it nobody twice, and undoes no edit.
+   * a server that repeats an old ciphertext at a new seq shows it nobody twice, and undoes no edit. So is a
+   * `key_exchange` that its sender's id was given before: see {@link repetitionKeyOf}.
    */
   readonly entries?: readonly ClientEntry[];
   /** The highest seq stored of these conversations. */

@@ -9,7 +9,14 @@
  *   it: whenever the process ends, it is sent once.
  */
 import { z } from "zod";
-import type { ClientStore, OutgoingMessage, StoreChange, StoredEntry, StoredState } from "../client/mod.ts";
+import {
+  type ClientStore,
+  type OutgoingMessage,
+  repetitionKeyOf,
+  type StoreChange,
+  type StoredEntry,
+  type StoredState,
+} from "../client/mod.ts";
 import { AccountId, ConversationId, MessageId } from "../protocol/mod.ts";
 import { readIfThere, writeSecretly } from "./profile.ts";
 
@@ -140,8 +147,8 @@ export class FileStore implements ClientStore {
   }
 
   #add(entry: StoredEntry["entry"]): void {
-    if (entry.type === "message" || entry.type === "edit") {
-      const key = `${entry.conversation_id} ${entry.id}`;
+    const key = repetitionKeyOf(entry);
+    if (key !== null) {
       if (this.#seen.has(key)) return;
       this.#seen.add(key);
       if (this.#seen.size > MOST_SEEN * 1.25) this.#seen = new Set([...this.#seen].slice(-MOST_SEEN));

@@ -74,6 +74,7 @@ export class Talks {
 
   /** Takes an entry of a log. `isShown`: whether its conversation is on the screen. */
   async take(event: ClientEvent, isShown: (id: ConversationId) => boolean): Promise<void> {
+    if (event.type === "key_exchange") return; // nothing here hands anything over
     const id = event.conversation_id;
     if (event.type === "conversation_left") return void this.#talks.delete(id);
     if (!this.#talks.has(id) || event.type === "membership" || event.type === "change") await this.#ask(id);

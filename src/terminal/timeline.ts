@@ -151,7 +151,8 @@ function changed(item: Item, change: Change): Item {
 }
 
 function itemOf(event: Exclude<ClientEvent, Change>): Item | undefined {
-  if (event.type === "truncated" || event.type === "conversation_left") return undefined;
+  if (event.type === "truncated" || event.type === "conversation_left" || event.type === "key_exchange")
+    return undefined;
   const { seq, id, sender_id: senderId, created_at: createdAt } = event;
   const base = { seq, id, senderId, at: Date.parse(createdAt) };
   switch (event.type) {

@@ -1,4 +1,5 @@
 import { describe, expect, test } from "bun:test";
+import { Exchanges } from "../../src/client/exchanges.ts";
 import { emptyStep, planFrame } from "../../src/client/intake.ts";
 import { Outbox } from "../../src/client/outbox.ts";
 import { Sync } from "../../src/client/sync.ts";
@@ -21,7 +22,8 @@ function setUp() {
   const frame = JSON.stringify({ type: "message", id: ID, conversation_id: C, encrypted_content: "x", expires_in: 60 });
   outbox.add({ id: ID, conversationId: C, frame, order: 1, idBound: false });
   outbox.connected();
-  const intake = { outbox, self: ME, sync: new Sync(new Map([[C, 4]])) };
+  const exchanges = new Exchanges(new ManualTiming(), () => true);
+  const intake = { outbox, exchanges, self: ME, sync: new Sync(new Map([[C, 4]])) };
   return { intake, step: emptyStep() };
 }
 

@@ -1,7 +1,7 @@
 /** What every {@link ClientStore} has to keep. An app runs it on its own store. */
 import { describe, expect, test } from "bun:test";
 import type { ClientEntry, ClientStore, OutgoingMessage } from "../../src/client/mod.ts";
-import type { AccountId, ConversationId, MessageId } from "../../src/protocol/mod.ts";
+import type { AccountId, ConversationId, MessageId, SessionId } from "../../src/protocol/mod.ts";
 
 const C = "00000000-0000-7000-8000-00000000000c" as ConversationId;
 const D = "00000000-0000-7000-8000-00000000000d" as ConversationId;
@@ -78,6 +78,18 @@ export function describeStore(name: string, open: () => Promise<ClientStore>): v
       await store.commit({ entries: [message(2, 1), message(3, 1, D), message(3, 3)], cursors: [[C, 3]] });
       expect(await seqs(store)).toEqual([1, 3, 3]);
       expect((await store.load()).cursors.get(C)).toBe(3);
+    });
+
+    test("leaves out what a device was handed before, and keeps what others gave the same id [KEX-3]", async () => {
+      const store = await open();
+      const handed = (seq: number, n: number, from = ME): ClientEntry => ({
+        ...{ type: "key_exchange", seq, id: id(n), from_user_id: from, payload: "QUJD" },
+        ...{ from_session_id: id(8) as string as SessionId, created_at: "2026-01-01T00:00:00.000Z" },
+      });
+      await store.commit({ entries: [handed(1, 1), handed(2, 2)] });
+      await store.commit({ entries: [handed(1, 1), handed(3, 1, id(7) as string as AccountId), message(1, 1)] });
+      expect(await seqs(store)).toEqual([1, 2, 3, 1]);
+      expect((await store.entries(0, 1))[0]?.entry).toEqual(handed(1, 1));
     });
 
     test("keeps the last cursor of each conversation and the place that was handled", async () => {
