@@ -87,7 +87,7 @@ export const ERRORS = {
   inbox_full: {
     status: 429,
     retryable: true,
-    message: "Try again later: a device has no room for more until it acknowledges what it was sent",
+    message: "Try again later: a device has no room for more of this",
   },
   too_many_in_flight: { status: 429, retryable: true, message: "Wait for receipts before you send more" },
   upgrade_required: { status: 426, retryable: false, message: "Connect with a WebSocket" },

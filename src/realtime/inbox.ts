@@ -11,7 +11,7 @@
  */
 import type { ActorRef } from "../actor/mod.ts";
 import type { InboxEntry } from "../devices/mod.ts";
-import { type InboxFrame, timestampOf } from "../protocol/mod.ts";
+import { type ClientFrame, DomainError, type InboxFrame, timestampOf } from "../protocol/mod.ts";
 import type { Session } from "./session.ts";
 import type { UserMessage } from "./user_message.ts";
 
@@ -80,15 +80,20 @@ export class Inbox {
   }
 }
 
-/** What reading an inbox needs of the rest of the spine. */
-export interface InboxReads {
+/** The frame that acknowledges. */
+export type InboxAck = Extract<ClientFrame, { readonly type: "key_exchange_ack" }>;
+
+/** What an inbox needs of the rest of the spine. */
+export interface InboxDeps {
   /** What the inbox of a socket's device holds beyond a seq, as far as its window goes. */
   readInbox(session: Session, after: number): Promise<readonly InboxEntry[]>;
+  /** The device of a socket has everything up to `seq` of its inbox; resolves once that is stored. */
+  acknowledgeInbox(session: Session, seq: number): Promise<void>;
   onFault(what: string, error: unknown): void;
 }
 
 /** Begins to read a socket's inbox, unless a read is under way or the socket is not fed yet. */
-export function lookIntoInbox(actor: ActorRef<UserMessage>, deps: InboxReads, session: Session): void {
+export function lookIntoInbox(actor: ActorRef<UserMessage>, deps: InboxDeps, session: Session): void {
   const { inbox } = session;
   if (inbox === null || !inbox.look()) return;
   actor.pipe(
@@ -98,6 +103,23 @@ export function lookIntoInbox(actor: ActorRef<UserMessage>, deps: InboxReads, se
       deps.onFault("inbox", error);
       return { type: "inbox_failed", session };
     },
+  );
+}
+
+/** The device has everything that its inbox held up to a seq; what was not sent on this socket it cannot have [KEX-4]. */
+export function acknowledgeInbox(
+  actor: ActorRef<UserMessage>,
+  deps: InboxDeps,
+  session: Session,
+  frame: InboxAck,
+): void {
+  const { seq } = frame;
+  if (seq > (session.inbox?.sent ?? 0)) return session.refuse(frame, new DomainError("ack_ahead"));
+  if (seq <= (session.inbox?.acknowledged ?? 0)) return;
+  actor.pipe(
+    deps.acknowledgeInbox(session, seq),
+    () => ({ type: "inbox_acknowledged", session, seq }),
+    (error) => ({ type: "refused", session, frame, error }),
   );
 }
 

@@ -16,7 +16,7 @@ import type { AccountId, ClientFrame, ConversationId, MessageId, ServerFrame } f
 import { DomainError, LIMITS, timestampOf } from "../protocol/mod.ts";
 import { ActorFeedHost } from "./actor_feed_host.ts";
 import { Feed } from "./feed.ts";
-import { Inbox, lookIntoInbox } from "./inbox.ts";
+import { acknowledgeInbox, Inbox, type InboxAck, lookIntoInbox } from "./inbox.ts";
 import type { SendPlace } from "./send_order.ts";
 import type { Session } from "./session.ts";
 import { Signals } from "./signals.ts";
@@ -298,16 +298,9 @@ export class UserActor implements Behaviour<UserMessage> {
     return false;
   }
 
-  /** The device has everything that its inbox held up to a seq [KEX-4]. */
-  acknowledgeInbox({ session }: Attachment, frame: Extract<ClientFrame, { type: "key_exchange_ack" }>): void {
-    const { seq } = frame;
-    if (seq > (session.inbox?.sent ?? 0)) return session.refuse(frame, new DomainError("ack_ahead"));
-    if (seq <= (session.inbox?.acknowledged ?? 0)) return;
-    this.self.pipe(
-      this.#deps.acknowledgeInbox(session, seq),
-      () => ({ type: "inbox_acknowledged", session, seq }),
-      (error) => ({ type: "refused", session, frame, error }),
-    );
+  /** The device has everything that its inbox held up to a seq. */
+  acknowledgeInbox({ session }: Attachment, frame: InboxAck): void {
+    acknowledgeInbox(this.self, this.#deps, session, frame);
   }
 
   #lookIntoInboxes(): void {

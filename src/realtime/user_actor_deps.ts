@@ -2,7 +2,7 @@
 import type { BehindRow, Delivery, Page } from "../conversations/mod.ts";
 import type { AccountId, ClientFrame, ConversationId, SessionEnd } from "../protocol/mod.ts";
 import type { Feed } from "./feed.ts";
-import type { InboxReads } from "./inbox.ts";
+import type { InboxDeps } from "./inbox.ts";
 import type { KeptEvents } from "./kept_events.ts";
 import type { SendPlace } from "./send_order.ts";
 import type { Session } from "./session.ts";
@@ -27,7 +27,7 @@ export interface Attachment {
 }
 
 /** What user actors need of the rest of the spine. */
-export interface UserActorDeps extends InboxReads {
+export interface UserActorDeps extends InboxDeps {
   /** Joins the directory; resolves once senders can see it. */
   register(account: AccountId): Promise<void>;
   unregister(account: AccountId): void;
@@ -38,8 +38,6 @@ export interface UserActorDeps extends InboxReads {
   list(session: Session, beyond: ConversationId | null): Promise<readonly BehindRow[]>;
   read(session: Session, id: ConversationId, after: number | null, afterAt: number | null): Promise<Page | null>;
   acknowledged(session: Session, id: ConversationId, seq: number, at: number | null, others: boolean): void;
-  /** The device of a socket has everything up to `seq` of its inbox; resolves once that is stored. */
-  acknowledgeInbox(session: Session, seq: number): Promise<void>;
   readonly stages: StageTimes;
   /** Delivers what was stored; never throws. */
   deliver(delivery: Delivery): void;

@@ -7,6 +7,7 @@ import { movableClock } from "../support/clock.ts";
 import type { Peer } from "../support/peer.ts";
 import { Peer as SocketPeer } from "../support/peer.ts";
 import { RawSocket } from "../support/raw_socket.ts";
+import { hand, payloadOf, texts } from "./inbox_support.ts";
 import { countEvents, holdHead, pair, range, STARTING_MS, sayMany, seqs, socketUrl, storedLog } from "./support.ts";
 
 /** A message of this content makes the actor that handles it throw. */
@@ -198,6 +199,23 @@ describe("errors", () => {
     expect(server.logged()).toContain("A poisoned frame");
     expect(server.logged()).not.toContain(POISON);
     await a.settled();
+  });
+
+  test("after a failure each entry of an inbox has come once, and what comes then comes too [ERR-3, KEX-3]", async () => {
+    const { ann, ben, id } = await pair(server);
+    using a = await ann.live();
+    using b = await ben.live();
+    for (let i = 0; i < 3; i++) {
+      expect(await hand(a, ben, { payload: payloadOf(`before ${i}`) })).toMatchObject({ type: "key_exchange_stored" });
+      b.post(id, POISON);
+    }
+    await b.until((frames) => frames.filter(({ code }) => code === "internal").length === 3);
+    expect(await hand(a, ben, { payload: payloadOf("behind") })).toMatchObject({ type: "key_exchange_stored" });
+    await b.until(() => texts(b).includes("behind"));
+    expect(texts(b)).toEqual(["before 0", "before 1", "before 2", "behind"]);
+    b.send({ type: "key_exchange_ack", seq: 4 });
+    await b.settled();
+    expect(b.frames.some(({ code }) => code === "ack_ahead")).toBe(false);
   });
 
   test("the fifth failure within a minute closes the socket that caused them with 4500, and no other [ERR-3]", async () => {
