@@ -3,25 +3,14 @@
  * and the orderly end. It ties sessions to the user actors.
  */
 import { Registry } from "../actor/mod.ts";
-import { submitMessage } from "../conversations/mod.ts";
-import type { InboxEntry, InboxPlace } from "../devices/mod.ts";
 import type { Connected } from "../people/mod.ts";
-import { Batcher } from "../platform/batcher.ts";
 import { steadyNow } from "../platform/clock.ts";
-import {
-  type AccountId,
-  type Codec,
-  DomainError,
-  jsonCodec,
-  LIMITS,
-  type SessionEnd,
-  type SessionId,
-} from "../protocol/mod.ts";
+import { type AccountId, type Codec, jsonCodec, LIMITS } from "../protocol/mod.ts";
+import { actorDepsOf } from "./actor_deps.ts";
 import type { Annex, AnnexPorts } from "./annex.ts";
 import { Annexes } from "./annexes.ts";
 import type { BusStatus } from "./bus.ts";
 import { DeliveredMarks } from "./delivered_marks.ts";
-import { type DispatchDeps, dispatch } from "./dispatch.ts";
 import { EarlyWatch } from "./early_watch.ts";
 import { HeadWatch } from "./head_watch.ts";
 import type { HubOptions } from "./hub_options.ts";
@@ -37,7 +26,6 @@ import type { SessionDeps, SessionOrigin, SocketPort } from "./session_deps.ts";
 import { SessionWatch } from "./session_watch.ts";
 import { StageTimes } from "./stage_times.ts";
 import { UserActor } from "./user_actor.ts";
-import type { UserActorDeps } from "./user_actor_deps.ts";
 import type { UserMessage } from "./user_message.ts";
 
 const CHECK_MS = 1_000;
@@ -45,8 +33,6 @@ const CHECK_MS = 1_000;
 const DOUBT_MS = 5_000;
 const COMPARE_MS = 60_000;
 const IDLE_ACTOR_MS = 5_000;
-/** Inboxes read by one statement: half a megabyte each where all are as full as may be. */
-const INBOXES_AT_ONCE = 64;
 /** Closes are spread over this time when the node drains, so that clients do not all come back at once. */
 const DRAIN_SPREAD_MS = 2_000;
 const DRAIN_MS = 7_000;
@@ -141,7 +127,12 @@ export class Hub implements AsyncDisposable {
       onFault: (error) => options.observer.fault("session watch", error),
     });
     this.#stages = new StageTimes({ now: () => steadyNow(options.clock), observe: options.observer.stage });
-    const deps = this.#actorDeps();
+    const deps = actorDepsOf(options, {
+      ...{ codec: this.#codec, router: this.router, presence: this.presence },
+      ...{ delivered: this.#delivered, stages: this.#stages },
+      counted: (read) => this.#counted(read),
+      wait: (session) => this.#early.add(session),
+    });
     this.#actors = new Registry<AccountId, UserMessage>(
       {
         start: (account, self) => new UserActor(account, self, deps),
@@ -304,68 +295,6 @@ export class Hub implements AsyncDisposable {
     } finally {
       this.#listing--;
     }
-  }
-
-  #actorDeps(): UserActorDeps {
-    const { bus, node, conversations, inboxes, observer, clock } = this.#options;
-    const dispatchDeps: DispatchDeps = {
-      conversations,
-      codec: this.#codec,
-      sendMessage: (input, done, refusal) => submitMessage(conversations, input, done, refusal),
-      signal: (to, text, options) => this.router.signal(to, text, options),
-      handOver: async (input) => {
-        const reached = await inboxes.put(input);
-        this.router.inboxFilled(input.accountId);
-        if (reached === "some") throw new DomainError("inbox_full");
-      },
-      deviceIs: (session, status) => this.presence.deviceIs(session.principal.accountId, session, status),
-      givesMarks: async (account) => (await this.presence.settingsFor(account)).readReceipts,
-    };
-    const handle = this.#options.dispatch ?? dispatch;
-    const ends = new Batcher<SessionId, SessionEnd | null>(
-      async (ids) => {
-        const ended = await this.#options.sessionEnds(ids);
-        return ids.map((id) => ended.get(id) ?? null);
-      },
-      { most: 1_000, waiting: 100_000 },
-    );
-    const inboxReads = new Batcher<InboxPlace, readonly InboxEntry[]>((places) => inboxes.read(places), {
-      ...{ most: INBOXES_AT_ONCE, waiting: 100_000 },
-    });
-    return {
-      register: async (account) => {
-        await Promise.all([bus.register(node, account), this.presence.expect(account)]);
-      },
-      unregister: (account) => {
-        bus.unregister(node, account).catch((error) => observer.fault("directory", error));
-      },
-      dispatch: (actor, attachment, frame, place) => handle(dispatchDeps, actor, attachment, frame, place),
-      ended: ({ principal: { sessionId } }) => ends.ask(sessionId),
-      list: ({ principal: { deviceId, accountId } }, beyond) =>
-        this.#counted(conversations.pages.behind({ deviceId, accountId, beyond })),
-      read: ({ principal: { deviceId, accountId } }, conversationId, after, afterAt) =>
-        conversations.pages.page({ deviceId, accountId, conversationId, after, afterAt }),
-      readInbox: ({ principal: { deviceId } }, after) => this.#counted(inboxReads.ask({ deviceId, after })),
-      acknowledgeInbox: ({ principal: { deviceId } }, seq) => inboxes.acknowledge(deviceId, seq),
-      acknowledged: ({ principal: { deviceId, accountId } }, conversationId, seq, at, others) => {
-        conversations.cursors.acknowledge({ deviceId, accountId, conversationId, seq, at });
-        if (others) this.#delivered.add(accountId, conversationId, seq);
-      },
-      fed: (session) => this.presence.came(session.principal.accountId, session),
-      caughtUp: (session) => this.presence.caughtUp(session.principal.accountId, session),
-      readReceipts: (account) => this.presence.settingsOf(account)?.readReceipts ?? false,
-      settingsChanged: (account) => this.presence.settingsChanged(account),
-      deliver: (delivery) => this.router.deliver(delivery),
-      kept: this.router.kept,
-      wait: (session) => this.#early.add(session),
-      left: (account) => {
-        void conversations.cursors.flush();
-        this.#options.onLeft?.(account);
-      },
-      stages: this.#stages,
-      onFault: observer.fault,
-      now: () => steadyNow(clock),
-    };
   }
 
   #makeSessionDeps(): SessionDeps {
