@@ -7,7 +7,9 @@
  * - Bounded: at most {@link MOST_KEYS} keys a policy; the one that was used least recently goes first.
  *   A key that goes starts afresh, so an attacker with many addresses gains no more than those.
  */
+
 import { type Clock, steadyNow } from "./clock.ts";
+import { forgetOldest } from "./forget_oldest.ts";
 
 /** How often, on average and at once. */
 export interface Rate {
@@ -91,10 +93,6 @@ export class MemoryRateLimiter implements RateLimiter {
     this.#paidAt.set(policy.name, buckets);
     buckets.delete(key);
     buckets.set(key, steadyNow(this.#clock) + aheadMs);
-    if (buckets.size <= MOST_KEYS) return;
-    for (const oldest of buckets.keys()) {
-      buckets.delete(oldest);
-      return;
-    }
+    forgetOldest(buckets, MOST_KEYS);
   }
 }

@@ -8,8 +8,10 @@
  * - Bounded: what is beyond the receivers of a second waits, and is one mark by then; what is beyond the
  *   accounts that may wait is dropped.
  */
+
 import type { Head } from "../conversations/mod.ts";
 import { isBlocked } from "../conversations/mod.ts";
+import { forgetOldest } from "../platform/forget_oldest.ts";
 import { type AccountId, type Codec, type ConversationId, LIMITS } from "../protocol/mod.ts";
 
 /** What {@link DeliveredMarks} are made of. */
@@ -81,10 +83,7 @@ export class DeliveredMarks {
 
   #rememberChannel(id: ConversationId): void {
     this.#channels.add(id);
-    for (const oldest of this.#channels) {
-      if (this.#channels.size <= MOST_REMEMBERED) break;
-      this.#channels.delete(oldest);
-    }
+    forgetOldest(this.#channels, MOST_REMEMBERED);
   }
 
   #tellIn(head: Head, marks: Marks): number {
@@ -107,10 +106,7 @@ export class DeliveredMarks {
     marks.set(account, seq);
     this.#told.delete(id); // to the end: the most recent
     this.#told.set(id, marks);
-    for (const oldest of this.#told.keys()) {
-      if (this.#told.size <= MOST_REMEMBERED) break;
-      this.#told.delete(oldest);
-    }
+    forgetOldest(this.#told, MOST_REMEMBERED);
     return true;
   }
 }

@@ -1,4 +1,5 @@
 /** What one account tells others and is kept nowhere, as that it types or has read: how much of it, and what was told. */
+import { forgetOldest } from "../platform/forget_oldest.ts";
 import { type ConversationId, LIMITS } from "../protocol/mod.ts";
 
 /** Conversations whose read marks are remembered. */
@@ -38,10 +39,7 @@ export class Signals {
     if (seq <= (this.#reads.get(conversationId) ?? 0)) return false;
     this.#reads.delete(conversationId); // to the end: the most recent
     this.#reads.set(conversationId, seq);
-    for (const oldest of this.#reads.keys()) {
-      if (this.#reads.size <= MOST_READS) break;
-      this.#reads.delete(oldest);
-    }
+    forgetOldest(this.#reads, MOST_READS);
     return true;
   }
 }

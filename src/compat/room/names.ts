@@ -1,6 +1,8 @@
 /** The user names of those who say something: looked up once, for as many as come together. They never change. */
+
 import { type AccountDeps, usernamesOf } from "../../accounts/mod.ts";
 import { Batcher } from "../../platform/batcher.ts";
+import { forgetOldest } from "../../platform/forget_oldest.ts";
 import type { AccountId } from "../../protocol/mod.ts";
 
 /** Names that are remembered; of more, the oldest are forgotten. */
@@ -34,10 +36,7 @@ export class Names {
     if (known !== undefined) return known;
     const name = await this.#lookups.ask(id);
     this.#names.set(id, name);
-    for (const oldest of this.#names.keys()) {
-      if (this.#names.size <= MOST_NAMES) break;
-      this.#names.delete(oldest);
-    }
+    forgetOldest(this.#names, MOST_NAMES);
     return name;
   }
 }

@@ -2,6 +2,7 @@
  * Saying something in the room: an ordinary message of the room's log, stored before anybody is shown
  * it. Who says something for the first time is made a member first.
  */
+
 import {
   addParticipant,
   type ConversationsDeps,
@@ -10,6 +11,7 @@ import {
   type SentMessage,
   sendMessage,
 } from "../../conversations/mod.ts";
+import { forgetOldest } from "../../platform/forget_oldest.ts";
 import { type AccountId, DomainError, type MessageId } from "../../protocol/mod.ts";
 import { KEEPER, ROOM } from "./keeper.ts";
 
@@ -49,10 +51,7 @@ export function createSpeaker(options: SpeakerOptions): (saying: Saying) => Prom
       throw error;
     });
     members.set(accountId, becoming);
-    for (const oldest of members.keys()) {
-      if (members.size <= MOST_MEMBERS) break;
-      members.delete(oldest);
-    }
+    forgetOldest(members, MOST_MEMBERS);
     return becoming;
   }
 
