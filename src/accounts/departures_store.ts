@@ -1,5 +1,6 @@
 /** The statements on `departures` and `retired_names`. Times are milliseconds since the epoch. */
 import type { Sql } from "../platform/postgres.ts";
+import { isForeignKeyViolation } from "../platform/sql_states.ts";
 import type { AccountId } from "../protocol/mod.ts";
 
 /**
@@ -61,7 +62,7 @@ export async function deleteAccount(sql: Sql, id: AccountId): Promise<boolean> {
     await sql.query("delete from accounts where id = $1", [id], "departures_finish");
     return true;
   } catch (error) {
-    if (error instanceof Error && "code" in error && error.code === "23503") return false;
+    if (isForeignKeyViolation(error)) return false;
     throw error;
   }
 }

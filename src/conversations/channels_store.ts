@@ -1,9 +1,10 @@
 /** The statements about channels: who comes and goes (`change_channel_members`, 0037), and finding public ones. */
 import type { Sql } from "../platform/postgres.ts";
+import { isForeignKeyViolation } from "../platform/sql_states.ts";
 import type { AccountId, ConversationId } from "../protocol/mod.ts";
 import { type AnswerRow, placeOf } from "./event_log_store.ts";
 import { statusOf, unlessBusy } from "./held_head.ts";
-import { bytes, isMissingAccount, type MembershipEvent, type MembershipRefusal } from "./membership_store.ts";
+import { bytes, type MembershipEvent, type MembershipRefusal } from "./membership_store.ts";
 
 /** What is asked for: `join` is the actor's own wish, at a public channel. */
 export interface ChannelChangeRequest {
@@ -75,7 +76,7 @@ export async function changeChannelMembers(sql: Sql, input: ChannelChangeRequest
     const status = row.status === 0 ? "silent" : "stored";
     return { ...placeOf(row), status, canSend: row.can_send, deserted: row.deserted };
   } catch (error) {
-    if (isMissingAccount(error)) return { status: "no_account" };
+    if (isForeignKeyViolation(error)) return { status: "no_account" };
     throw error;
   }
 }

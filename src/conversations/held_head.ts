@@ -1,14 +1,5 @@
 /** What the statements that wait for a conversation's head have in common: how its row is read, and when it is `busy`. */
-
-/** Whether a statement gave up because somebody else held a lock (SQLSTATE 55P03). */
-export function isLockTimeout(error: unknown): boolean {
-  return error instanceof Error && "code" in error && error.code === "55P03";
-}
-
-/** Whether a statement was chosen to end a deadlock or lost a race that a repetition wins (class 40). */
-export function isTransactionLoss(error: unknown): boolean {
-  return error instanceof Error && "code" in error && typeof error.code === "string" && error.code.startsWith("40");
-}
+import { isLockTimeout, isTransactionLoss } from "../platform/sql_states.ts";
 
 /** The one row of a statement that waits for a head, or `busy` where it waited in vain: then nothing was stored. */
 export async function unlessBusy<Row>(call: () => Promise<Row[]>): Promise<Row | "busy"> {

@@ -19,9 +19,9 @@
  *   batch says later is ignored. Its effect is unknown then, and the same id again tells.
  */
 import { type Connection, type Database, DatabaseFault } from "../platform/postgres.ts";
+import { isLockTimeout, isTransactionLoss } from "../platform/sql_states.ts";
 import type { ConversationId, MessageId } from "../protocol/mod.ts";
 import { type Appended, type AppendRequest, appendEvents, DIGEST_BYTES, type Refused } from "./event_log_store.ts";
-import { isLockTimeout, isTransactionLoss } from "./held_head.ts";
 
 /**
  * What became of an event.

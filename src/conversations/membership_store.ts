@@ -4,6 +4,7 @@
  * there, under the lock.
  */
 import type { Sql } from "../platform/postgres.ts";
+import { isForeignKeyViolation } from "../platform/sql_states.ts";
 import type { AccountId, ConversationId, ConversationType, Encryption, MessageId, Role } from "../protocol/mod.ts";
 import { type AnswerRow, placeOf } from "./event_log_store.ts";
 import { statusOf, unlessBusy } from "./held_head.ts";
@@ -168,7 +169,7 @@ export async function insertConversation(sql: Sql, input: NewConversation): Prom
     if (row.status > 1) return { status: "conflict" };
     return { ...placeOf(row), id: row.conversation };
   } catch (error) {
-    if (isMissingAccount(error)) return { status: "no_account" };
+    if (isForeignKeyViolation(error)) return { status: "no_account" }; // the only one that these calls can violate
     if (isTakenSlug(error)) return { status: "taken" };
     throw error;
   }
@@ -210,7 +211,7 @@ export async function changeMembership(sql: Sql, input: MembershipChangeRequest)
     if (row === "busy") return { status: "busy" };
     return row.status <= 1 ? placeOf(row) : { status: statusOf(REFUSALS, row.status) };
   } catch (error) {
-    if (isMissingAccount(error)) return { status: "no_account" };
+    if (isForeignKeyViolation(error)) return { status: "no_account" }; // the only one that these calls can violate
     throw error;
   }
 }
@@ -223,9 +224,4 @@ function isTakenSlug(error: unknown): boolean {
 /** The driver writes a Uint8Array that is no Buffer as an object. */
 export function bytes(value: Uint8Array | null): Buffer | null {
   return value === null ? null : Buffer.from(value.buffer, value.byteOffset, value.byteLength);
-}
-
-/** SQLSTATE 23503: the only foreign key that these calls can violate is an account's. */
-export function isMissingAccount(error: unknown): boolean {
-  return error instanceof Error && "code" in error && error.code === "23503";
 }

@@ -1,5 +1,6 @@
 /** The statements on `device_inboxes` and `device_inbox`; what putting something in means is in migration 0043. */
 import type { Sql } from "../platform/postgres.ts";
+import { isForeignKeyViolation, isLockTimeout } from "../platform/sql_states.ts";
 import { type AccountId, type DeviceId, LIMITS, type MessageId, type SessionId } from "../protocol/mod.ts";
 
 /** What an entry is; the numbers are stored. */
@@ -48,9 +49,8 @@ export async function putInInboxes(sql: Sql, entry: NewInboxEntry): Promise<PutO
     );
     return OUTCOMES[row?.outcome ?? -1] ?? "busy";
   } catch (error) {
-    const code = error instanceof Error && "code" in error ? error.code : undefined;
-    if (code === "23503") return "no_device"; // one of the two has just gone
-    if (code === "55P03") return "busy";
+    if (isForeignKeyViolation(error)) return "no_device"; // one of the two has just gone
+    if (isLockTimeout(error)) return "busy";
     throw error;
   }
 }

@@ -1,5 +1,6 @@
 /** The statements on `account_blocks`. What a block means for a dm is in migration 0024. */
 import type { Sql } from "../platform/postgres.ts";
+import { isForeignKeyViolation, isLockTimeout } from "../platform/sql_states.ts";
 import type { AccountId, ConversationId, PagePlace } from "../protocol/mod.ts";
 
 /** A dm in which somebody is, from now on, told more or less than before. */
@@ -23,9 +24,8 @@ export async function insertBlock(
     if (rows[0]?.status === 1) return "too_many";
     return rows.map(({ conversation, seq }) => ({ conversationId: conversation, seq }));
   } catch (error) {
-    const code = error instanceof Error && "code" in error ? error.code : undefined;
-    if (code === "23503") return "no_account";
-    if (code === "55P03") return "busy";
+    if (isForeignKeyViolation(error)) return "no_account";
+    if (isLockTimeout(error)) return "busy";
     throw error;
   }
 }
@@ -43,7 +43,7 @@ export async function deleteBlock(
     );
     return rows.map(({ conversation, seq }) => ({ conversationId: conversation, seq }));
   } catch (error) {
-    if (error instanceof Error && "code" in error && error.code === "55P03") return "busy";
+    if (isLockTimeout(error)) return "busy";
     throw error;
   }
 }

@@ -1,5 +1,6 @@
 /** The statements on `reports`. */
 import type { Sql } from "../platform/postgres.ts";
+import { isForeignKeyViolation } from "../platform/sql_states.ts";
 import type { AccountId, ReportId, ReportOutcome, ReportReason } from "../protocol/mod.ts";
 
 /** A report to be stored. `now`: milliseconds since the epoch. */
@@ -64,7 +65,7 @@ export async function insertReport(sql: Sql, report: NewReport): Promise<"stored
     );
     return rows.length > 0 ? "stored" : "known";
   } catch (error) {
-    if (error instanceof Error && "code" in error && error.code === "23503") return "no_account";
+    if (isForeignKeyViolation(error)) return "no_account";
     throw error;
   }
 }
