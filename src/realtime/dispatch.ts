@@ -136,16 +136,22 @@ async function markRead(
   }
   const wait = actor.signals.wait();
   if (wait > 0) throw new DomainError("rate_limited", { details: { retry_after_ms: wait } });
-  // Whatever may still be refused comes first: a mark that is refused was not taken.
-  const head = (await deps.givesMarks(accountId))
-    ? await requireMember(deps.conversations, accountId, conversationId)
-    : null;
-  if (!actor.signals.hasRead(conversationId, seq)) return;
+  const before = actor.signals.noteRead(conversationId, seq);
+  if (before === null) return;
+  // In the step in which it came, so that whoever is answered afterwards finds it.
   deps.conversations.cursors.read({ accountId, conversationId, seq });
   const frame = { type: "message_read", conversation_id: conversationId, user_id: accountId, seq } as const;
   // The person's own other devices are told whomever else it concerns: what is read on one is read on all.
   deps.signal([accountId], deps.codec.encode(frame), { except: attachment.session.principal.sessionId });
-  if (head !== null) tellOthers(deps, actor, head, frame);
+  try {
+    if (!(await deps.givesMarks(accountId))) return;
+    tellOthers(deps, actor, await requireMember(deps.conversations, accountId, conversationId), frame);
+  } catch (error) {
+    if (error instanceof DomainError) throw error; // no member: nothing was taken
+    // It is taken, and stands on pages: it is not refused because others could not be told.
+    actor.signals.untold(conversationId, seq, before);
+    deps.conversations.onFault("read mark", error);
+  }
 }
 
 async function tellOfTyping(

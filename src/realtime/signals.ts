@@ -34,12 +34,25 @@ export class Signals {
     this.#left -= others;
   }
 
-  /** Notes a read mark; false where it is not beyond what others were told, for marks never go back [READ-1]. */
-  hasRead(conversationId: ConversationId, seq: number): boolean {
-    if (seq <= (this.#reads.get(conversationId) ?? 0)) return false;
+  /**
+   * Notes a read mark and gives the one before it, 0 for none; `null` where it is not beyond that, for marks never
+   * go back [READ-1].
+   */
+  noteRead(conversationId: ConversationId, seq: number): number | null {
+    const before = this.#reads.get(conversationId) ?? 0;
+    if (seq <= before) return null;
+    this.#remember(conversationId, seq);
+    return before;
+  }
+
+  /** The others could not be told of a read mark: the same again tells them. */
+  untold(conversationId: ConversationId, seq: number, before: number): void {
+    if (this.#reads.get(conversationId) === seq) this.#remember(conversationId, before);
+  }
+
+  #remember(conversationId: ConversationId, seq: number): void {
     this.#reads.delete(conversationId); // to the end: the most recent
     this.#reads.set(conversationId, seq);
     forgetOldest(this.#reads, MOST_READS);
-    return true;
   }
 }
