@@ -1,43 +1,29 @@
 /** A block that is set at one node, with the blocked at another and Redis between them; and what a blocked sender costs. */
 import { afterAll, beforeAll, expect, test } from "bun:test";
-import pg from "pg";
 import type { ConversationId } from "../../src/protocol/mod.ts";
 import { STARTING_MS } from "../spec/support.ts";
-import { type Person, request, startApp, type TestApp } from "../support/app.ts";
+import type { Person, TestApp } from "../support/app.ts";
+import { everyBusIs, startTwo, type TwoNodes } from "../support/nodes.ts";
 import type { Frame, Peer } from "../support/peer.ts";
-import { describeWithRedis, TestRedis } from "../support/redis.ts";
-import { waitUntil } from "../support/wait.ts";
+import { describeWithRedis, type TestRedis } from "../support/redis.ts";
+import { statementsWhile } from "../support/statements.ts";
 
 const block = (who: Person, whom: Person) => who.request("POST", `/api/users/${whom.id}/block`);
 const unblock = (who: Person, whom: Person) => who.request("DELETE", `/api/users/${whom.id}/block`);
 const textsOf = (frames: readonly Frame[]) => frames.map((entry) => entry.encrypted_content ?? entry.type);
 
 describeWithRedis("two nodes and Redis", () => {
+  let nodes: TwoNodes;
   let redis: TestRedis;
   let here: TestApp;
   let there: TestApp;
   beforeAll(async () => {
-    redis = await TestRedis.start();
-    const env = { REDIS_URL: redis.url };
-    here = await startApp({ env });
-    there = await here.another({ env });
-    await everyBusIs("up");
+    nodes = await startTwo();
+    ({ redis, here, there } = nodes);
   }, STARTING_MS);
   afterAll(async () => {
-    await there[Symbol.asyncDispose]();
-    await here[Symbol.asyncDispose]();
-    await redis[Symbol.asyncDispose]();
+    await nodes[Symbol.asyncDispose]();
   }, STARTING_MS);
-
-  const everyBusIs = (status: string) =>
-    waitUntil(
-      `every bus is ${status}`,
-      async () => {
-        const answers = await Promise.all([here, there].map(({ url }) => request(url, "GET", "/health")));
-        return answers.every(({ json }) => json.bus === status);
-      },
-      STARTING_MS,
-    );
 
   /** Ben blocks at one node, Ann sends at the other, and Ben has a socket at both. */
   async function talk(ann: Person, ben: Person, id: ConversationId): Promise<void> {
@@ -84,7 +70,7 @@ describeWithRedis("two nodes and Redis", () => {
     } finally {
       redis.thaw();
     }
-    await everyBusIs("up");
+    await everyBusIs([here, there], "up", STARTING_MS);
   });
 
   test("sending to who blocks one makes the statements that sending to who is away makes [BLK-2]", async () => {
@@ -107,21 +93,8 @@ describeWithRedis("two nodes and Redis", () => {
 
 /** The texts of the statements that name a conversation, of every node of this process, while something is done. */
 async function statementsAbout(id: ConversationId, work: () => Promise<void>): Promise<string[]> {
-  const texts: string[] = [];
-  const original = pg.Client.prototype.query;
-  // biome-ignore lint/suspicious/noExplicitAny: the driver's method has a dozen forms, and is passed on as it came.
-  pg.Client.prototype.query = function (this: unknown, ...given: any[]): any {
-    const { text, values = [] } = given[0] ?? {};
-    const named = values.flat().some((value: unknown) => holds(value, id));
-    if (named) texts.push(String(text));
-    return Reflect.apply(original, this, given);
-  };
-  try {
-    await work();
-  } finally {
-    pg.Client.prototype.query = original;
-  }
-  return texts;
+  const named = (await statementsWhile(work)).filter(({ values }) => values.flat().some((value) => holds(value, id)));
+  return named.map(({ text }) => text);
 }
 
 function holds(value: unknown, id: string): boolean {

@@ -3,33 +3,27 @@ import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { newMessageId } from "../../src/protocol/mod.ts";
 import { given, hand, outcomeOf, payloadOf, texts, textsOnce } from "../spec/inbox_support.ts";
 import { STARTING_MS } from "../spec/support.ts";
-import { Person, request, startApp, type TestApp } from "../support/app.ts";
+import { Person, type TestApp } from "../support/app.ts";
+import { startTwo, type TwoNodes } from "../support/nodes.ts";
 import { createTestDatabase } from "../support/postgres.ts";
-import { describeWithRedis, TestRedis } from "../support/redis.ts";
+import { describeWithRedis, type TestRedis } from "../support/redis.ts";
 import { ServerProcess } from "../support/server_process.ts";
-import { BUSY_MS, waitUntil } from "../support/wait.ts";
+import { BUSY_MS } from "../support/wait.ts";
 
 const STORED = "key_exchange_stored";
 const LIMIT_MS = 120_000;
 
 describeWithRedis("two nodes and Redis", () => {
+  let nodes: TwoNodes;
   let redis: TestRedis;
   let here: TestApp;
   let there: TestApp;
   beforeAll(async () => {
-    redis = await TestRedis.start();
-    const env = { REDIS_URL: redis.url };
-    here = await startApp({ env });
-    there = await here.another({ env });
-    await waitUntil("every bus is up", async () => {
-      const answers = await Promise.all([here, there].map(({ url }) => request(url, "GET", "/health")));
-      return answers.every(({ json }) => json.bus === "up");
-    });
+    nodes = await startTwo();
+    ({ redis, here, there } = nodes);
   }, STARTING_MS);
   afterAll(async () => {
-    await there[Symbol.asyncDispose]();
-    await here[Symbol.asyncDispose]();
-    await redis[Symbol.asyncDispose]();
+    await nodes[Symbol.asyncDispose]();
   }, STARTING_MS);
 
   test("what is handed over at one node arrives at the other in a moment, with Redis and without it [KEX-3]", async () => {

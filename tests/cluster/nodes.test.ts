@@ -3,6 +3,7 @@ import { afterAll, beforeAll, expect, test } from "bun:test";
 import type { ConversationId } from "../../src/protocol/mod.ts";
 import { pair, range, STARTING_MS } from "../spec/support.ts";
 import { type Person, request, startApp, type TestApp } from "../support/app.ts";
+import { everyBusIs } from "../support/nodes.ts";
 import { Peer } from "../support/peer.ts";
 import { describeWithRedis, TestRedis } from "../support/redis.ts";
 import { BUSY_MS, waitUntil } from "../support/wait.ts";
@@ -18,7 +19,7 @@ describeWithRedis("three nodes and Redis", () => {
     const options = { env: { REDIS_URL: redis.url } };
     const first = await startApp(options);
     nodes = [first, await first.another(options), await first.another(options)];
-    await everyBusIs("up");
+    await everyBusIs(nodes, "up");
   }, STARTING_MS);
   afterAll(async () => {
     const [first, ...others] = nodes;
@@ -26,12 +27,6 @@ describeWithRedis("three nodes and Redis", () => {
     await first[Symbol.asyncDispose]();
     await redis[Symbol.asyncDispose]();
   }, STARTING_MS);
-
-  const everyBusIs = (status: string) =>
-    waitUntil(`every bus is ${status}`, async () => {
-      const answers = await Promise.all(nodes.map(({ url }) => request(url, "GET", "/health")));
-      return answers.every(({ json }) => json.bus === status);
-    });
 
   /** Whether every node trusts its bus, by its own metrics. */
   const everyNodeTrusts = () =>
@@ -174,14 +169,14 @@ describeWithRedis("three nodes and Redis", () => {
       redis.thaw();
       await whileSending(reader, 60);
     });
-    await everyBusIs("up");
+    await everyBusIs(nodes, "up");
   });
 
   test("Redis is gone for three seconds and comes back empty", async () => {
     await tortured(async (reader) => {
       const over = performance.now() + 3_000;
       redis.kill();
-      await everyBusIs("down");
+      await everyBusIs(nodes, "down");
       await waitUntil("three seconds are over", () => performance.now() > over);
       await redis.startAgain();
       await whileSending(reader, 60);
@@ -194,7 +189,7 @@ describeWithRedis("three nodes and Redis", () => {
     using there = await ann.at(nodes[1].url).live();
     await tortured(async (reader) => {
       redis.kill();
-      await everyBusIs("down");
+      await everyBusIs(nodes, "down");
       await whileSending(reader, 90);
     });
     // Nobody tells the other node, so it asks.

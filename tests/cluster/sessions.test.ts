@@ -5,10 +5,11 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { STARTING_MS } from "../spec/support.ts";
 import { adminJson } from "../support/admin.ts";
-import { request, startApp, type TestApp } from "../support/app.ts";
+import { request, type TestApp } from "../support/app.ts";
 import { movableClock } from "../support/clock.ts";
-import { describeWithRedis, TestRedis } from "../support/redis.ts";
-import { BUSY_MS, waitUntil } from "../support/wait.ts";
+import { everyBusIs, startTwo, type TwoNodes } from "../support/nodes.ts";
+import { describeWithRedis, type TestRedis } from "../support/redis.ts";
+import { BUSY_MS } from "../support/wait.ts";
 
 /** What the promise gives sockets to close [AUTH-6, AUTH-7]. */
 const CLOSE_MS = 2_000;
@@ -16,29 +17,20 @@ const CLOSE_MS = 2_000;
 describeWithRedis("two nodes and Redis", () => {
   const clock = movableClock();
   let folder: string;
+  let nodes: TwoNodes;
   let redis: TestRedis;
   let here: TestApp;
   let there: TestApp;
   beforeAll(async () => {
     folder = await mkdtemp(join(tmpdir(), "sotto-admin-"));
-    redis = await TestRedis.start();
-    const options = { clock, env: { REDIS_URL: redis.url } };
-    here = await startApp({ ...options, slowPasswords: true });
-    there = await here.another(options);
-    await everyBusIs("up");
+    nodes = await startTwo({ clock, slowPasswords: true });
+    ({ redis, here, there } = nodes);
   }, STARTING_MS);
   afterAll(async () => {
-    await there[Symbol.asyncDispose]();
-    await here[Symbol.asyncDispose]();
-    await redis[Symbol.asyncDispose]();
+    await nodes[Symbol.asyncDispose]();
     await rm(folder, { recursive: true, force: true });
   }, STARTING_MS);
 
-  const everyBusIs = (status: string) =>
-    waitUntil(`every bus is ${status}`, async () => {
-      const answers = await Promise.all([here, there].map(({ url }) => request(url, "GET", "/health")));
-      return answers.every(({ json }) => json.bus === status);
-    });
   const refresh = (refresh_token: string) => request(here.url, "POST", "/api/auth/refresh", { refresh_token });
 
   test("a session that is ended from the list closes at the other node, and the others stay [AUTH-6]", async () => {
@@ -82,7 +74,7 @@ describeWithRedis("two nodes and Redis", () => {
     using disabled = await ben.at(there.url).live();
     using ended = await phone.at(there.url).live();
     redis.kill();
-    await everyBusIs("down");
+    await everyBusIs([here, there], "down");
     const env = { DATABASE_URL: here.database.url, DATA_DIR: folder };
     await adminJson(env, "disable", ben.name);
     let start = performance.now();

@@ -1,9 +1,9 @@
 /** Cursors on their way to the database, by a clock that the test moves; and what reading pages costs it. */
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "bun:test";
-import pg from "pg";
 import { CursorWriter } from "../../src/conversations/cursors.ts";
 import type { ConversationId, DeviceId } from "../../src/protocol/mod.ts";
 import { type Person, startApp, type TestApp } from "../support/app.ts";
+import { statementsWhile } from "../support/statements.ts";
 import { waitUntil } from "../support/wait.ts";
 
 let server: TestApp;
@@ -48,19 +48,8 @@ async function stored(device: DeviceId, id: ConversationId): Promise<number> {
 
 /** How many statements write cursors of devices while something is done. */
 async function countingWrites(work: () => Promise<void>): Promise<number> {
-  let writes = 0;
-  const original = pg.Client.prototype.query;
-  // biome-ignore lint/suspicious/noExplicitAny: the driver's method has a dozen forms, and is passed on as it came.
-  pg.Client.prototype.query = function (this: unknown, ...given: any[]): any {
-    if (String(given[0]?.text).includes("insert into device_cursors")) writes++;
-    return Reflect.apply(original, this, given);
-  };
-  try {
-    await work();
-  } finally {
-    pg.Client.prototype.query = original;
-  }
-  return writes;
+  const statements = await statementsWhile(work);
+  return statements.filter(({ text }) => text.includes("insert into device_cursors")).length;
 }
 
 describe("CursorWriter", () => {

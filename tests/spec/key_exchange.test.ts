@@ -1,11 +1,11 @@
 /** Handing keys to devices: two nodes, real sockets, and devices that come and go. */
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
-import pg from "pg";
 import { purgeInboxes } from "../../src/devices/mod.ts";
 import { LIMITS, newMessageId, uuidv7 } from "../../src/protocol/mod.ts";
 import { MemoryBus } from "../../src/realtime/mod.ts";
 import { type Person, request, startApp, type TestApp } from "../support/app.ts";
 import type { Peer } from "../support/peer.ts";
+import { statementsWhile } from "../support/statements.ts";
 import { waitUntil } from "../support/wait.ts";
 import { fill, given, hand, outcomeOf, payloadOf, storedFor, texts, textsOnce } from "./inbox_support.ts";
 import { range, STARTING_MS } from "./support.ts";
@@ -377,18 +377,6 @@ async function settledTwice(peer: Peer): Promise<void> {
 
 /** The texts of the statements that name an account, of every node of this process, while something is done. */
 async function statementsAbout(id: string, work: () => Promise<void>): Promise<string[]> {
-  const texts: string[] = [];
-  const original = pg.Client.prototype.query;
-  // biome-ignore lint/suspicious/noExplicitAny: the driver's method has a dozen forms, and is passed on as it came.
-  pg.Client.prototype.query = function (this: unknown, ...given: any[]): any {
-    const { text, values = [] } = given[0] ?? {};
-    if (values.flat().some((value: unknown) => String(value) === id)) texts.push(String(text));
-    return Reflect.apply(original, this, given);
-  };
-  try {
-    await work();
-  } finally {
-    pg.Client.prototype.query = original;
-  }
-  return texts;
+  const statements = await statementsWhile(work);
+  return statements.filter(({ values }) => values.flat().some((value) => String(value) === id)).map(({ text }) => text);
 }
