@@ -83,9 +83,7 @@ export async function pingDatabase(sql: Sql): Promise<void> {
 }
 
 async function inTransaction<T>(pool: pg.Pool, work: (tx: Sql) => Promise<T>): Promise<T> {
-  const client = await guarded(() => pool.connect());
-  const onError = () => {}; // the statement under way rejects with the same error
-  client.on("error", onError);
+  const client = await guarded(() => checkOut(pool));
   let fault: Error | undefined;
   try {
     await run(client, "begin");
@@ -99,10 +97,27 @@ async function inTransaction<T>(pool: pg.Pool, work: (tx: Sql) => Promise<T>): P
     });
     throw error;
   } finally {
-    client.off("error", onError);
+    client.off("error", ignore);
     client.release(fault);
   }
 }
+
+/**
+ * Takes a connection out of the pool, which from then on does not listen to it. It is listened to in the step in
+ * which it is handed over: that it is ready and that it has ended may come in one packet.
+ */
+function checkOut(pool: pg.Pool): Promise<pg.PoolClient> {
+  return new Promise((resolve, reject) => {
+    pool.connect((error, client) => {
+      if (client === undefined) return reject(error);
+      client.on("error", ignore);
+      resolve(client);
+    });
+  });
+}
+
+/** The statement under way, or the next one, rejects with the same error. */
+function ignore(): void {}
 
 async function connect(
   url: string,
